@@ -1,0 +1,32 @@
+"""derive: backpropagation through time, derived from the description of a recurrent cell, to read and to run.
+
+    >>> from derive.cells.linear import cell
+    >>> derive.derive(cell)          # in a notebook: the derivation, typeset
+
+A cell is described with the names below; `derive.cell.Cell` says how.
+"""
+
+from derive.cell import Cell, Example, Landscape
+from derive.errors import CellError, CertificateError, DeriveError
+from derive.operations import mean
+from derive.pipeline import derive
+from derive.quantities import Input, Intermediate, N, Parameter, State, T, Target, k
+
+__all__ = [
+    "Cell",
+    "CellError",
+    "CertificateError",
+    "DeriveError",
+    "Example",
+    "Input",
+    "Intermediate",
+    "Landscape",
+    "N",
+    "Parameter",
+    "State",
+    "T",
+    "Target",
+    "derive",
+    "k",
+    "mean",
+]

@@ -1,0 +1,148 @@
+"""python -m derive: cells in, derivations and NumPy modules out."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from derive import cells as shipped_cells
+from derive.cell import Cell
+from derive.errors import DeriveError, UsageError
+from derive.outputs import compile_pdf, differences, files_of_cell, shared_files, write
+from derive.pipeline import STEPS, derive
+
+OUT = Path("generated")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        The exit code: 0 done, 1 a check fails or nothing could be written, 2 the cell or the command line is wrong.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        if options.pdf:
+            return make_pdfs(options)
+        return run(options)
+    except DeriveError as error:
+        print(f"derive: error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(
+        prog="python -m derive",
+        description="Derive backpropagation through time for recurrent cells: the derivation as LaTeX, page and Markdown, and the "
+        "NumPy module that is the same list of equations.",
+        epilog="Exit codes: 0 done; 1 a check does not hold, or nothing could be written; 2 a mistake in a cell or in the options.",
+    )
+    made.add_argument(
+        "cells",
+        nargs="*",
+        metavar="CELL",
+        help="a shipped cell's name, or a file my_cell.py; every shipped cell unless given",
+    )
+    made.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"where to write (default: {OUT})")
+    made.add_argument(
+        "--steps",
+        type=int,
+        default=STEPS,
+        metavar="T",
+        help="write the unrolled equations for T steps (default: %(default)s)",
+    )
+    action = made.add_mutually_exclusive_group()
+    action.add_argument(
+        "--check", action="store_true", help="write nothing; say whether the folder holds what would be written"
+    )
+    action.add_argument("--pdf", action="store_true", help="compile the derivations that are in the folder to PDF")
+    return made
+
+
+def run(options: argparse.Namespace) -> int:
+    """Derives the cells, and writes or compares what comes out."""
+    files: dict[str, bytes] = shared_files(options.out.name)
+    cells = find_cells(options.cells)
+    for cell in cells:
+        began = time.perf_counter()
+        derivation = derive(cell, options.steps)
+        files |= files_of_cell(derivation)
+        print(
+            f"{cell.name}: {len(derivation.equations)} equations, every one checked ({time.perf_counter() - began:.1f} s)"
+        )
+    if options.check:
+        found = differences(files, options.out)
+        print("\n".join([*found, "run make derive"]) if found else f"{options.out} is up to date")
+        return 1 if found else 0
+    changed = write(files, options.out)
+    print(f"{len(files)} files in {options.out}, {len(changed) or 'none'} of them new or changed")
+    for cell in cells:
+        print(f"open {options.out / cell.name / 'derivation.html'}")
+    return 0
+
+
+def make_pdfs(options: argparse.Namespace) -> int:
+    """Compiles what was derived before."""
+    for cell in find_cells(options.cells):
+        folder = options.out / cell.name
+        if not (folder / "derivation.tex").is_file():
+            raise DeriveError(f"{folder / 'derivation.tex'} is missing; run make derive")
+        print(f"wrote {compile_pdf(folder)}")
+    return 0
+
+
+def find_cells(names: Iterable[str]) -> list[Cell]:
+    """The cells to derive: shipped ones by name, the user's own by file, all shipped ones where none is named.
+
+    Raises:
+        DeriveError: There is no such cell, or its file does not define one.
+    """
+    shipped = [module.name for module in pkgutil.iter_modules(shipped_cells.__path__)]
+    found = []
+    for name in list(names) or shipped:
+        if name in shipped:
+            found.append(importlib.import_module(f"derive.cells.{name}").cell)
+        elif name.endswith(".py"):
+            found.append(read_cell(Path(name)))
+        else:
+            raise UsageError(
+                f"there is no cell {name!r}; shipped are {', '.join(shipped)}, and your own is named by its file, as in my_cell.py"
+            )
+    return found
+
+
+def read_cell(path: Path) -> Cell:
+    """The `cell` that a user's file defines.
+
+    Raises:
+        DeriveError: The file cannot be read or run, or has no `cell`; with the line.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # a .py file always has a loader
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except DeriveError:
+        raise
+    except SyntaxError as error:
+        raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        raise UsageError(f"{path}, line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}") from error
+    if not isinstance(getattr(module, "cell", None), Cell):
+        raise UsageError(f"{path}: it defines no cell; end it with cell = Cell(…)")
+    return module.cell
+
+
+if __name__ == "__main__":
+    sys.exit(main())

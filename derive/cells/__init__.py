@@ -1,0 +1,1 @@
+"""The cells shipped, one screen each; every module here has a `cell`."""

@@ -1,0 +1,212 @@
+"""The curvature of the loss of an affine cell, and what it says about the learning rates of gradient descent.
+
+Near a minimum the gradient is H e, where e is the distance from it and H the Hessian. One update makes e into
+(I - diag(η) H) e. Training converges where every eigenvalue of that matrix lies between -1 and 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from sympy import Add, Expr, Matrix, S, Sum, Tuple, diag, expand, eye, solve, sqrt, sympify
+
+from derive.adjoints import partial
+from derive.cell import Cell, Example, exact
+from derive.closed_form import Affine, batch_sum, j, pull_out
+from derive.derivation import Backward, Equation, Ledger
+from derive.errors import CellError
+from derive.evaluate import Point
+from derive.operations import Determinant, Eigenvalue, Hessian, Rounded, SpectralRadius, Total, UpdateJacobian
+from derive.quantities import LOSS, LearningRate, Parameter, T, k
+from derive.rules import AT_EXAMPLE, EIGENVALUES, LINEARISE, SECOND_DERIVATIVE, STABILITY
+
+
+def second_slope(recurrence: Affine, first: Parameter, second: Parameter) -> Expr:
+    """d²s_T / dW dV of the closed form Σ_j a^{T-j} b_j + a^T s_0, by the product rule.
+
+    The terms in which a power's derivative vanishes are left out by the upper limit of the sum.
+    """
+    a, b, start = recurrence.factor, recurrence.drive.subs(k, j), recurrence.start
+    a_p, a_q, a_pq = a.diff(first), a.diff(second), a.diff(first, second)
+    sums = (
+        Sum(a ** (T - j) * b.diff(first, second), (j, S.One, T)),
+        Sum((T - j) * a ** (T - 1 - j) * (a_q * b.diff(first) + a_p * b.diff(second) + a_pq * b), (j, S.One, T - 1)),
+        Sum((T - j) * (T - 1 - j) * a ** (T - 2 - j) * a_p * a_q * b, (j, S.One, T - 2)),
+    )
+    return Add(*(pull_out(total) for total in sums if total.function != S.Zero)) + (a**T * start).diff(first, second)
+
+
+def write_hessian(
+    recurrence: Affine, cell: Cell, slopes: Mapping[Parameter, Equation], backward: Backward, ledger: Ledger
+) -> dict[tuple[Parameter, Parameter], tuple[Equation, Expr]]:
+    """Writes the second derivatives of s_T and of the loss for every pair of weights.
+
+    Returns:
+        For each pair its equation, and its right-hand side with all derivatives of s_T put in.
+    """
+    last = recurrence.state[T]
+    start = backward.start[0]
+    bend = partial(start.rhs, last)
+    pairs = list(combinations_with_replacement(cell.parameters, 2))
+    bent = {
+        (p, q): ledger.equation(
+            Total(last, p, q), second_slope(recurrence, p, q), SECOND_DERIVATIVE, (slopes[p], slopes[q])
+        )
+        for p, q in pairs
+    }
+    known = {equation.lhs: equation.rhs for equation in (*slopes.values(), *bent.values())}
+    written = {}
+    for p, q in pairs:
+        curved = S.Zero if bent[p, q].rhs == S.Zero else start.rhs * Total(last, p, q)
+        right = batch_sum(bend * Total(last, p) * Total(last, q) + curved)
+        used = (start, slopes[p], slopes[q], bent[p, q])
+        equation = ledger.equation(Total(LOSS, p, q), right, SECOND_DERIVATIVE, used)
+        written[p, q] = equation, right.xreplace(known)
+    return written
+
+
+def example_point(
+    cell: Cell, example: Example, weights: Mapping[str, float], number: Callable[[Any], Any], nudge: Any
+) -> Point:
+    """The example's data with the given weights, made into the numbers that `number` makes."""
+    columns = np.array([[number(exact(entry)) for entry in row] for row in example.X], dtype=object).T
+    given: dict[Expr, Any] = {weight: number(exact(weights[weight.name])) for weight in cell.parameters}
+    given |= {cell.inputs[0][step]: column for step, column in enumerate(columns, start=1)}
+    given[cell.targets[0]] = np.array([number(exact(entry)) for entry in example.t], dtype=object)
+    return Point(cell, len(columns), len(example.t), given, nudge, number)
+
+
+def write_hessian_at_solution(
+    cell: Cell,
+    example: Example,
+    gradients: Mapping[Parameter, Equation],
+    second: Mapping[tuple[Parameter, Parameter], tuple[Equation, Expr]],
+    ledger: Ledger,
+) -> Equation:
+    """Writes the Hessian for the example's data at its solution, in fractions.
+
+    Raises:
+        CellError: The gradient is not zero there, so it is no solution.
+    """
+    point = example_point(cell, example, example.solution, sympify, nudge=None)
+    for weight, equation in gradients.items():
+        if (slope := point.value(equation.rhs)) != 0:
+            problem = f"the derivative with respect to {weight} is {slope} there, not 0"
+            raise CellError(cell.name, "example, solution", problem, "give weights at which the loss is smallest")
+    entries = {pair: point.value(formula) for pair, (_, formula) in second.items()}
+    size = range(len(cell.parameters))
+    pairs = [[tuple(sorted((p, q))) for q in size] for p in size]
+    matrix = Matrix([[entries[cell.parameters[p], cell.parameters[q]] for p, q in row] for row in pairs])
+    used = tuple(equation for equation, _ in second.values())
+    return ledger.equation(Hessian(*cell.parameters), matrix.as_immutable(), AT_EXAMPLE, used, at_example=True)
+
+
+def spectral_radius(hessian: Matrix, rates: tuple[Expr, ...]) -> Expr:
+    """The largest absolute eigenvalue of I - diag(η) H, exactly, for two weights."""
+    scaled = diag(*rates) * hessian
+    half, product = scaled.trace() / 2, scaled.det()
+    spread = sqrt(half**2 - product)
+    return max((abs(1 - half - spread), abs(1 - half + spread)), key=lambda root: root.evalf(30))
+
+
+def epochs_per_digit(factor: Expr) -> int:
+    """How many updates make an error ten times smaller that keeps `factor` of itself at each."""
+    return math.ceil(math.log(10) / -math.log(factor.evalf(30)))
+
+
+def write_learning_rates(
+    cell: Cell, example: Example, at_solution: Equation, rates: tuple[LearningRate, ...], ledger: Ledger
+) -> None:
+    """Writes which learning rates are stable near the solution, and how fast the error shrinks, for two weights."""
+    hessian, weights = at_solution.rhs, cell.parameters
+    smallest, largest = sorted(hessian.eigenvals(multiple=True), key=lambda root: root.evalf(30))
+    for i, root in enumerate((smallest, largest), start=1):
+        ledger.equation(Eigenvalue(i, at_solution.lhs), root, EIGENVALUES, (at_solution,), at_example=True)
+    ledger.remark(
+        "About {smallest} and {largest}: both positive, so the solution is a minimum; and {ratio} times apart, so it lies in a "
+        "narrow valley, steep across and almost flat along.",
+        smallest=Rounded(smallest, 4),
+        largest=Rounded(largest, 4),
+        ratio=Rounded(largest / smallest, 2),
+    )
+    update = UpdateJacobian(*(Tuple(weight, rate) for weight, rate in zip(weights, rates, strict=True)))
+    linear = ledger.equation(
+        update, (eye(2) - diag(*rates) * hessian).as_immutable(), LINEARISE, (at_solution,), at_example=True
+    )
+    border = expand((2 * eye(2) - diag(*rates) * hessian).det())
+    boundary = ledger.equation(Determinant(eye(2), update), border, STABILITY, (linear,), at_example=True)
+    ledger.remark(
+        "{J} is the derivative of one update with respect to the weights. Its eigenvalues are real, and below 1 for positive "
+        "learning rates, so the only way to lose stability is through $-1$. Training is stable where {equation} is positive and "
+        r"{trace} is less than 4. With one rate for both weights that is $0 < \eta <$ {bound}.",
+        J=update,
+        equation=boundary,
+        trace=(diag(*rates) * hessian).trace(),
+        bound=Rounded(2 / largest, 3),
+    )
+    chosen = tuple(exact(example.learning_rates[weight.name]) for weight in weights)
+    one = 2 / (smallest + largest)
+    settings = (
+        ("the example's", chosen),
+        ("the best single rate", (one, one)),
+        ("the best pair of rates", tuple(1 / hessian[i, i] for i in range(2))),
+    )
+    rows = []
+    for words, values in settings:
+        shown = tuple(Rounded(value, 4) for value in values)
+        there = UpdateJacobian(*(Tuple(weight, value) for weight, value in zip(weights, shown, strict=True)))
+        factor = spectral_radius(hessian, values)
+        equation = ledger.equation(SpectralRadius(there), Rounded(factor, 6), STABILITY, (linear,), at_example=True)
+        rows.append((words, *shown, Rounded(factor, 6), str(epochs_per_digit(factor)), equation))
+    header = (
+        "learning rates",
+        *(f"${rate.latex}$" for rate in rates),
+        "error kept by an update",
+        "updates for one more digit",
+        "",
+    )
+    ledger.table(header, tuple(rows))
+    _say_what_it_means(example, border, rates, chosen, boundary, spectral_radius(hessian, chosen), ledger)
+    ledger.figure("learning_rates", "The stable learning rates, and what an update leaves of the error there.")
+
+
+def _say_what_it_means(
+    example: Example,
+    border: Expr,
+    rates: tuple[LearningRate, ...],
+    chosen: tuple[Expr, ...],
+    boundary: Equation,
+    factor: Expr,
+    ledger: Ledger,
+) -> None:
+    """Reads the example's own learning rates against the border of stability."""
+    at_chosen = dict(zip(rates, chosen, strict=True))
+    alone = [
+        solve(border.subs({other: value for other, value in at_chosen.items() if other != rate}), rate)[0]
+        for rate in rates
+    ]
+    ledger.remark(
+        "The example's rates are {stable}: {equation} is {value} there. With the other one kept, {first} could be raised to "
+        "{first_bound} and {second} to {second_bound}. They are safe and slow: along the valley an update leaves {factor} of the "
+        "error, and {epochs} updates leave {left}; that is how close to the solution training with them can end.",
+        stable="stable" if factor < 1 else "unstable",
+        equation=boundary,
+        value=Rounded(border.subs(at_chosen), 3),
+        first=rates[0],
+        first_bound=Rounded(alone[0], 3),
+        second=rates[1],
+        second_bound=Rounded(alone[1], 3),
+        factor=Rounded(factor, 6),
+        epochs=f"{example.epochs:,}",
+        left=Rounded(factor**example.epochs, 2),
+    )
+    ledger.remark(
+        "No pair is faster than the best one. Scaling both weights by their own rate turns $H$ into a matrix with the entries "
+        r"$\eta_i H_{ii}$ on the diagonal. Whatever the rates, (trace)$^2$ / determinant of it is at least "
+        r"$4 / (1 - c^2)$ with $c = H_{12} / \sqrt{H_{11} H_{22}}$, and equal to it only where both diagonal entries are alike; and the "
+        r"smaller that ratio, the closer the two eigenvalues. The best pair leaves $c$ of the error.",
+    )

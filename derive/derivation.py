@@ -1,0 +1,215 @@
+"""A derivation: numbered equations with the rule that produced each, in sections with remarks, tables and figures.
+
+Immutable data. Nothing here knows how it is printed or run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sympy import Expr
+
+from derive.cell import Cell
+from derive.quantities import Adjoint, Parameter, Quantity
+from derive.rules import Rule
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of an index for which an equation holds: first, …, last, up or down."""
+
+    index: Expr
+    first: Expr
+    last: Expr
+    backwards: bool = False
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One numbered equation.
+
+    Attributes:
+        number: Its number, from 1, the same on paper and in code.
+        lhs: Left-hand side.
+        rhs: Right-hand side.
+        rule: What it follows by.
+        uses: The numbers of the equations that it follows from.
+        over: The indices for which it holds.
+        at_example: Whether it is a statement about the example's data at the example's solution, not about all data.
+    """
+
+    number: int
+    lhs: Expr
+    rhs: Expr
+    rule: Rule
+    uses: tuple[int, ...] = ()
+    over: tuple[Range, ...] = ()
+    at_example: bool = False
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A paragraph: a template with fields in braces, filled with expressions, equations or plain words."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose cells are expressions, equations or words.
+
+    Attributes:
+        header: The column titles, words with LaTeX between dollar signs.
+        rows: One tuple a row.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture, drawn by `derive.figures` under this name.
+
+    Attributes:
+        name: The file's name without its ending, and the key of the function that draws it.
+        caption: What it shows.
+    """
+
+    name: str
+    caption: str
+
+
+Entry: TypeAlias = Equation | Remark | Table | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled run of entries. `elided` equations are there and are checked, but a reader is shown dots."""
+
+    title: str
+    entries: tuple[Entry, ...]
+    elided: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The equations of a derivation that the gradient is computed by.
+
+    Attributes:
+        start: δ_T, one a state that the loss or nothing reads at T.
+        last: The equations of step T, where they differ from those of the other steps.
+        step: The equations of a step k, from the adjoints of its states to those of step k - 1.
+        gradients: One a parameter.
+    """
+
+    adjoints: Mapping[Quantity, Adjoint]
+    start: tuple[Equation, ...]
+    last: tuple[Equation, ...]
+    step: tuple[Equation, ...]
+    gradients: Mapping[Parameter, Equation]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The equations that a cell was described by.
+
+    Attributes:
+        initial: The states at k = 0.
+        step: What holds at every step.
+        last: What holds at the last step instead, or in addition.
+        loss: The loss.
+    """
+
+    initial: tuple[Equation, ...]
+    step: tuple[Equation, ...]
+    last: tuple[Equation, ...]
+    loss: Equation
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Backpropagation through time for one cell, from its description to the update of its weights.
+
+    Attributes:
+        cell: The cell.
+        steps: For how many steps the unrolled display is written.
+        sections: Everything, in reading order.
+        forward: The equations that the forward pass runs.
+        backward: Those that the gradient runs.
+        update: Those of gradient descent, one a parameter.
+    """
+
+    cell: Cell
+    steps: int
+    sections: tuple[Section, ...]
+    forward: Forward
+    backward: Backward
+    update: tuple[Equation, ...]
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """All numbered equations, in order."""
+        return tuple(entry for section in self.sections for entry in section.entries if isinstance(entry, Equation))
+
+
+class Ledger:
+    """Collects the entries of a derivation and numbers its equations; the one mutable thing, gone when it is done."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sections: list[tuple[str, list[Entry], set[int]]] = []
+
+    def section(self, title: str) -> None:
+        """Opens a section; what follows goes into it."""
+        self._sections.append((title, [], set()))
+
+    def equation(
+        self,
+        lhs: Expr,
+        rhs: Expr,
+        rule: Rule,
+        uses: tuple[Equation, ...] = (),
+        over: tuple[Range, ...] = (),
+        *,
+        at_example: bool = False,
+        elided: bool = False,
+    ) -> Equation:
+        """Adds an equation under the next number.
+
+        Args:
+            lhs: Left-hand side.
+            rhs: Right-hand side.
+            rule: What it follows by.
+            uses: The equations that it follows from.
+            over: The indices for which it holds.
+            at_example: Whether it speaks of the example's data only.
+            elided: Whether the display may put dots in its place.
+        """
+        self._count += 1
+        numbers = tuple(sorted({used.number for used in uses}))
+        equation = Equation(self._count, lhs, rhs, rule, numbers, over, at_example)
+        _, entries, hidden = self._sections[-1]
+        entries.append(equation)
+        if elided:
+            hidden.add(equation.number)
+        return equation
+
+    def remark(self, template: str, **values: Any) -> None:
+        """Adds a paragraph."""
+        self._sections[-1][1].append(Remark(template, values))
+
+    def table(self, header: tuple[str, ...], rows: tuple[tuple[Any, ...], ...]) -> None:
+        """Adds a table."""
+        self._sections[-1][1].append(Table(header, rows))
+
+    def figure(self, name: str, caption: str) -> None:
+        """Adds a picture."""
+        self._sections[-1][1].append(Figure(name, caption))
+
+    def close(self) -> tuple[Section, ...]:
+        """The sections, as immutable data."""
+        return tuple(Section(title, tuple(entries), frozenset(hidden)) for title, entries, hidden in self._sections)

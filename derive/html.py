@@ -1,0 +1,39 @@
+"""The derivation as a web page, typeset by MathJax from a file beside it, without a network."""
+
+from __future__ import annotations
+
+from markupsafe import escape
+
+from derive.derivation import Derivation
+from derive.document import Format, view
+from derive.latex import Formulas
+from derive.program import Program
+from derive.templating import render
+
+
+class Html(Format):
+    """Words, formulas and references in HTML."""
+
+    formulas = Formulas(marked=r"\class{{repeated}}{{{}}}")
+
+    def words(self, text: str) -> str:
+        """Escapes what a browser would read as markup."""
+        return str(escape(text))
+
+    def formula(self, latex: str) -> str:
+        r"""\(…\), for MathJax."""
+        return rf"\({escape(latex)}\)"
+
+    def reference(self, number: int) -> str:
+        """A link to the equation."""
+        return f'<a href="#eq-{number}">({number})</a>'
+
+    def code(self, text: str) -> str:
+        """A code element."""
+        return f"<code>{escape(text)}</code>"
+
+
+def print_html(derivation: Derivation, program: Program) -> str:
+    """The page."""
+    form = Html()
+    return render("derivation.html.j2", {**view(derivation, program, form), "form": form})

@@ -1,0 +1,213 @@
+"""Prints expressions and equations as LaTeX."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Sum, Symbol, fraction
+from sympy.matrices import MatrixBase
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
+
+from derive.derivation import Equation, Range
+from derive.notation import is_negative, ordered_factors, ordered_terms
+from derive.operations import (
+    BatchMean,
+    BatchSum,
+    Chain,
+    Determinant,
+    Eigenvalue,
+    Hessian,
+    Marked,
+    Partial,
+    Rounded,
+    SpectralRadius,
+    Total,
+    UpdateJacobian,
+)
+from derive.quantities import At, N, Quantity
+from derive.rules import Relation
+
+DEEPEST = 4
+"""A nested expression is written down to this many brackets; what lies deeper is dots."""
+
+RELATIONS = {Relation.EQUALS: "=", Relation.DEFINES: ":=", Relation.BECOMES: r"\leftarrow"}
+
+
+class Formulas(LatexPrinter):
+    """One method a node; no mathematics.
+
+    Args:
+        marked: LaTeX of a marked term, with `{}` for its formula; how a repeating term is coloured.
+        operator: LaTeX of a named operator, with `{}` for its name; GitHub knows no `\\operatorname`.
+    """
+
+    def __init__(self, marked: str = r"{{\color{{teal}}{}}}", operator: str = r"\operatorname{{{}}}") -> None:
+        super().__init__({"mat_str": "pmatrix", "mat_delim": ""})
+        self._marked, self._operator = marked, operator
+        self._per_sequence = False  # inside a sum over the batch, where every quantity carries its (n)
+        self._depth = 0
+
+    def equation(self, equation: Equation) -> str:
+        """Both sides, and the range of the indices."""
+        left, relation = self.doprint(equation.lhs), self.relation(equation)
+        terms = ordered_terms(equation.rhs) if equation.rhs.has(Chain) else []
+        if len(terms) > 1:
+            return self._one_term_a_line(f"{left} {relation}", terms)
+        over = r",\; ".join(self.range(each) for each in equation.over)
+        return f"{left} {relation} {self.doprint(equation.rhs)}" + (rf", \qquad {over}" if over else "")
+
+    def _one_term_a_line(self, left: str, terms: list[Expr]) -> str:
+        """A long sum, one path of the chain rule a line, dots between where there are many."""
+        lines = [self.doprint(term) for term in sorted(terms, key=lambda term: len(term.args[0].args))]
+        if len(lines) > 2 * DEEPEST:
+            lines = [*lines[:2], r"\cdots", lines[-1]]
+        return rf"\begin{{aligned}} {left} &\; " + r" \\ &+ ".join(lines) + r" \end{aligned}"
+
+    def relation(self, equation: Equation) -> str:
+        """=, := or ←; and ≈ before digits."""
+        return r"\approx" if isinstance(equation.rhs, Rounded) else RELATIONS[equation.rule.relation]
+
+    def range(self, over: Range) -> str:
+        """k = 1, …, T."""
+        index, first, last = map(self.doprint, (over.index, over.first, over.last))
+        return rf"{index} = {first}, \dots, {last}"
+
+    def _print_Quantity(self, quantity: Quantity) -> str:
+        return self._with_sequence(quantity.latex, quantity)
+
+    def _print_At(self, atom: At) -> str:
+        base, _, superscript = atom.quantity.latex.partition("^")
+        subscript = (
+            f"_{{{self._print(atom.index)}}}" if len(self._print(atom.index)) > 1 else f"_{self._print(atom.index)}"
+        )
+        name = f"{base}{subscript}" + (f"^{superscript}" if superscript else "")
+        return self._with_sequence(name, atom.quantity)
+
+    def _with_sequence(self, name: str, quantity: Quantity) -> str:
+        if not (self._per_sequence and quantity.per_sequence):
+            return name
+        return f"{{{name}}}^{{(n)}}" if "^" in name else f"{name}^{{(n)}}"
+
+    def _print_Marked(self, marked: Marked) -> str:
+        if marked.expression == marked.name:
+            return self._marked.format(self._print(marked.name))
+        return self._marked.format(rf"\underbrace{{{self._print(marked.expression)}}}_{{{self._print(marked.name)}}}")
+
+    def _print_Chain(self, chain: Chain) -> str:
+        shown: list[Any] = list(chain.args)
+        if len(shown) > 2 * DEEPEST:
+            shown = [*shown[:2], None, *shown[-2:]]
+        return r"\,".join(r"\cdots" if factor is None else self._print(factor) for factor in shown)
+
+    def _print_Partial(self, partial: Partial) -> str:
+        above, below = map(self._print, partial.args)
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
+
+    def _print_Total(self, total: Total) -> str:
+        of, *wrt = total.args
+        if len(wrt) == 1:
+            return rf"\frac{{d {self._print(of)}}}{{d {self._print(wrt[0])}}}"
+        if wrt[0] == wrt[1]:
+            return rf"\frac{{d^2 {self._print(of)}}}{{d {self._print(wrt[0])}^2}}"
+        below = r"\, ".join(f"d {self._print(each)}" for each in wrt)
+        return rf"\frac{{d^2 {self._print(of)}}}{{{below}}}"
+
+    def _print_BatchSum(self, total: BatchSum) -> str:
+        return r"\sum_{n=1}^{N} " + self._inside_batch(total.args[0])
+
+    def _print_BatchMean(self, average: BatchMean) -> str:
+        return r"\frac{1}{N} \sum_{n=1}^{N} " + self._inside_batch(average.args[0])
+
+    def _inside_batch(self, inside: Expr) -> str:
+        before, self._per_sequence = self._per_sequence, True
+        text = self._bracketed_sum(inside)
+        self._per_sequence = before
+        return text
+
+    def _bracketed_sum(self, inside: Expr) -> str:
+        return rf"\left( {self._print(inside)} \right)" if isinstance(inside, Add) else self._print(inside)
+
+    def _print_Sum(self, total: Sum) -> str:
+        index, first, last = map(self._print, total.limits[0])
+        return rf"\sum_{{{index}={first}}}^{{{last}}} {self._bracketed_sum(total.function)}"
+
+    def _print_Hessian(self, hessian: Hessian) -> str:
+        return "H"
+
+    def _print_UpdateJacobian(self, jacobian: UpdateJacobian) -> str:
+        return "J"
+
+    def _print_Determinant(self, determinant: Determinant) -> str:
+        parts = ("I" if isinstance(part, MatrixBase) else self._print(part) for part in determinant.args)
+        return rf"\det({' + '.join(parts)})"
+
+    def _print_Eigenvalue(self, eigenvalue: Eigenvalue) -> str:
+        return rf"\lambda_{{{self._print(eigenvalue.args[0])}}}"
+
+    def _print_SpectralRadius(self, radius: SpectralRadius) -> str:
+        rates = r",\; ".join(
+            rf"\eta_{{{self._print(weight)}}} = {self._print(rate)}" for weight, rate in radius.args[0].args
+        )
+        return rf"\max |\lambda(J)| \;\big|_{{{rates}}}"
+
+    def _print_Rounded(self, rounded: Rounded) -> str:
+        return decimal(rounded)
+
+    def _print_Add(self, total: Add, order: str | None = None) -> str:
+        terms = ordered_terms(total)
+        text = self._print(terms[0])
+        for term in terms[1:]:
+            text += f" - {self._print(-term)}" if is_negative(term) else f" + {self._print(term)}"
+        return text
+
+    def _print_Mul(self, product: Mul) -> str:
+        if product.is_number:
+            number: str = super()._print_Mul(product)
+            return number
+        if is_negative(product):
+            return f"-{self._print(-product)}"
+        coefficient, rest = _split_coefficient(product)
+        front = [] if coefficient == S.One else [self._fraction(coefficient)]
+        return " ".join([*front, *map(self._factor, rest)])
+
+    def _fraction(self, coefficient: Expr) -> str:
+        above, below = fraction(coefficient)
+        return self._print(above) if below == S.One else rf"\frac{{{self._print(above)}}}{{{self._print(below)}}}"
+
+    def _factor(self, factor: Expr) -> str:
+        if not isinstance(factor, Add):
+            return self._print(factor)
+        if self._depth == DEEPEST:
+            return r"\left( \cdots \right)"
+        self._depth += 1
+        text = rf"\left( {self._print(factor)} \right)"
+        self._depth -= 1
+        return text
+
+    def _print_Pow(self, power: Pow) -> str:
+        base, exponent = power.base, power.exp
+        if exponent == S.Half:
+            return rf"\sqrt{{{self._print(base)}}}"
+        if isinstance(exponent, Rational) and exponent.is_negative:
+            return rf"\frac{{1}}{{{self._print(base**-exponent)}}}"
+        text = self._print(base)
+        if isinstance(base, Add | Mul | Total | Partial) or "^" in text:
+            text = rf"\left( {text} \right)"
+        return f"{text}^{{{self._print(exponent)}}}"
+
+
+def _split_coefficient(product: Mul) -> tuple[Expr, list[Expr]]:
+    """A product as 2/N times the rest: numbers and N go into one fraction in front."""
+    front = [factor for factor in product.args if factor.is_number or factor in (N, 1 / N)]
+    rest = [factor for factor in product.args if factor not in front]
+    return Mul(*front), ordered_factors(Mul(*rest, evaluate=False)) if len(rest) > 1 else rest
+
+
+def decimal(rounded: Rounded) -> str:
+    """An exact number with so many significant digits: 0.0846, 23.64, 1.7 · 10^{-7}."""
+    exact, digits = rounded.args
+    text = f"{Decimal(f'{Decimal(str(exact.evalf(30))):.{digits}g}').normalize():g}"
+    mantissa, _, exponent = text.partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text

@@ -1,0 +1,81 @@
+"""From a derivation to a program: every line of it is an equation, with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sympy import Add, S, Sum
+
+from derive.derivation import Derivation, Equation
+from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
+from derive.quantities import LOSS, T
+
+
+def lower(derivation: Derivation) -> Program:
+    """Puts the equations of a derivation into the order in which they can be computed."""
+    return Program(
+        derivation.cell,
+        forward_pass(derivation),
+        loss_value(derivation),
+        backward_pass(derivation),
+        gradient_sums(derivation),
+        tuple(assign(equation) for equation in derivation.update),
+    )
+
+
+def assign(equation: Equation) -> Assign:
+    """An equation as a line of code."""
+    return Assign(equation.lhs, equation.rhs, equation.number)
+
+
+def loop(equations: Iterable[Equation]) -> ForTime:
+    """Equations that hold for the same range of k, as a loop over it."""
+    equations = tuple(equations)
+    over = equations[0].over[0]
+    return ForTime(over.first, over.last, over.backwards, tuple(assign(equation) for equation in equations))
+
+
+def forward_pass(derivation: Derivation) -> tuple[Statement, ...]:
+    """The states and intermediates of every step."""
+    forward = derivation.forward
+    last = tuple(assign(equation) for equation in forward.last)
+    return (
+        *(Allocate(quantity) for quantity in derivation.cell.computed),
+        *(assign(equation) for equation in forward.initial),
+        loop(forward.step),
+        *last,
+    )
+
+
+def loss_value(derivation: Derivation) -> tuple[Statement, ...]:
+    """The loss: of the last step, or summed over all."""
+    equation = derivation.forward.loss
+    if not derivation.cell.loss_at_every_step:
+        return (assign(equation),)
+    return Zero(LOSS), ForTime(S.One, T, False, (Accumulate(LOSS, equation.rhs, equation.number),))
+
+
+def backward_pass(derivation: Derivation) -> tuple[Statement, ...]:
+    """The adjoints from the last step to the first."""
+    backward = derivation.backward
+    return (
+        *(Allocate(adjoint) for adjoint in backward.adjoints.values()),
+        *(assign(equation) for equation in backward.start),
+        loop(backward.step),
+    )
+
+
+def gradient_sums(derivation: Derivation) -> tuple[Statement, ...]:
+    """The gradients, summed over the steps."""
+    gradients = tuple(derivation.backward.gradients.values())
+    return (
+        *(Zero(equation.lhs) for equation in gradients),
+        ForTime(S.One, T, False, tuple(term for equation in gradients for term in sum_over_time(equation))),
+    )
+
+
+def sum_over_time(equation: Equation) -> Iterable[Accumulate]:
+    """The terms that each step adds to a gradient."""
+    for term in Add.make_args(equation.rhs):
+        if isinstance(term, Sum):
+            yield Accumulate(equation.lhs, term.function, equation.number)

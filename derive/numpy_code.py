@@ -1,0 +1,287 @@
+"""Prints a program as a NumPy module that reads as if it were written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
+from sympy.printing.printer import Printer
+
+from derive.cell import Cell, Example
+from derive.notation import is_negative, ordered_factors, ordered_terms
+from derive.operations import BatchMean, BatchSum, Marked, Total
+from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
+from derive.quantities import LOSS, At, LearningRate, N, Quantity, T, atoms_of, quantity_of, varies_by_sequence
+from derive.templating import render
+
+
+class Code(Printer):
+    """One method a node; no mathematics. Values of all sequences at one step are an array of N."""
+
+    emptyPrinter = None
+
+    def __init__(self, gradient: str = "gradient_{}") -> None:
+        super().__init__()
+        self._gradient = gradient
+
+    def _print_Quantity(self, quantity: Quantity) -> str:
+        return "value" if quantity is LOSS or quantity == LOSS else quantity.name
+
+    def _print_LearningRate(self, rate: LearningRate) -> str:
+        return f"learning_rates.{rate.of.name}"
+
+    def _print_At(self, atom: At) -> str:
+        return f"{atom.quantity.name}[{self._print(atom.index)}]"
+
+    def _print_Symbol(self, symbol: Symbol) -> str:
+        return symbol.name
+
+    def _print_Integer(self, number: Integer) -> str:
+        return str(number)
+
+    def _print_Rational(self, number: Rational) -> str:
+        return f"{number.p} / {number.q}"
+
+    def _print_Marked(self, marked: Marked) -> str:
+        return self._print(marked.expression)
+
+    def _print_Total(self, total: Total) -> str:
+        return self._gradient.format(total.args[1].name)
+
+    def _print_BatchMean(self, average: BatchMean) -> str:
+        return f"np.mean({self._print(average.args[0])})"
+
+    def _print_BatchSum(self, total: BatchSum) -> str:
+        """A product of two values a sequence is a dot product."""
+        factors = ordered_factors(total.args[0])
+        arrays = [factor for factor in factors if varies_by_sequence(factor)]
+        if len(arrays) == len(factors) == 2:
+            return " @ ".join(map(self._factor, factors))
+        return f"np.sum({self._print(total.args[0])})"
+
+    def _print_Add(self, total: Add) -> str:
+        first, *others = ordered_terms(total)
+        text = self._print(first)
+        for term in others:
+            text += f" - {self._term(-term)}" if is_negative(term) else f" + {self._term(term)}"
+        return text
+
+    def _term(self, term: Expr) -> str:
+        return f"({self._print(term)})" if isinstance(term, Add) else self._print(term)
+
+    def _print_Mul(self, product: Mul) -> str:
+        if is_negative(product):
+            return f"-{self._factor(-product)}"
+        text = ""
+        for factor in ordered_factors(product):
+            if isinstance(factor, Pow) and factor.exp == S.NegativeOne:
+                text = f"{text or '1'} / {self._factor(factor.base)}"
+            else:
+                text = f"{text} * {self._factor(factor)}" if text else self._factor(factor)
+        return text
+
+    def _factor(self, factor: Expr) -> str:
+        needs_brackets = isinstance(factor, Add) or (isinstance(factor, Rational) and not isinstance(factor, Integer))
+        return f"({self._print(factor)})" if needs_brackets else self._print(factor)
+
+    def _print_Pow(self, power: Pow) -> str:
+        base = power.base
+        text = self._print(base)
+        if power.exp == S.NegativeOne:
+            return f"1 / {self._factor(base)}"
+        if isinstance(base, Add | Mul | Pow | Rational) and not (isinstance(base, Integer) and base >= 0):
+            text = f"({text})"
+        exponent = self._print(power.exp)
+        return f"{text} ** {exponent if power.exp.is_Atom else f'({exponent})'}"
+
+
+class Lines:
+    """Prints statements, one a line, the equation's number in brackets behind.
+
+    Args:
+        code: The printer of expressions.
+    """
+
+    def __init__(self, code: Code | None = None) -> None:
+        self._code = code or Code()
+
+    def print(self, statements: tuple[Statement, ...]) -> list[str]:
+        """The lines of a block, each indented within it."""
+        return [line for statement in statements for line in self._lines(statement)]
+
+    def _lines(self, statement: Statement | Accumulate) -> list[str]:
+        match statement:
+            case Assign(target, value, number):
+                return [f"{self.text(target)} = {self.text(value)}  # ({number})"]
+            case Accumulate(target, value, number):
+                return [f"{self.text(target)} += {self.text(value)}  # ({number})"]
+            case Zero(target):
+                return [f"{self.text(target)} = 0"]
+            case Allocate(quantity):
+                return [f"{quantity.name} = np.zeros((T + 1, N), dtype)"]
+            case ForTime(first, last, backwards, body):
+                stop = self.text(last - 1 if backwards else last + 1)
+                span = f"{self.text(first)}, {stop}, -1" if backwards else f"{self.text(first)}, {stop}"
+                return [f"for k in range({span}):", *(f"    {line}" for each in body for line in self._lines(each))]
+
+    def text(self, expression: Expr) -> str:
+        """An expression as code."""
+        return str(self._code.doprint(expression))
+
+
+def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
+    """The quantities, and the symbols T and N, that statements read or write."""
+    found: set[Expr] = set()
+    for statement in statements:
+        match statement:
+            case Assign(target, value) | Accumulate(target, value):
+                touched = [value, target] if isinstance(target, At) else [value]
+                found |= {symbol for part in touched for symbol in part.free_symbols}
+                found |= {quantity_of(atom) for part in touched for atom in atoms_of(part)}
+            case ForTime(first, last, _, body):
+                found |= first.free_symbols | last.free_symbols | uses(body)
+            case Allocate():
+                found |= {T, N}
+    return found
+
+
+def unpack(source: str, names: Iterable[str], every: Iterable[str]) -> list[str]:
+    """The line that gives the fields of a NamedTuple their own names, those that are used."""
+    names, every = list(names), list(every)
+    if not names:
+        return []
+    if names == every and len(names) > 1:
+        return [f"{', '.join(names)} = {source}"]
+    return [f"{', '.join(names)} = {', '.join(f'{source}.{name}' for name in names)}"]
+
+
+def sizes(statements: tuple[Statement, ...], reference: str) -> list[str]:
+    """The line that sets T, N and dtype, those that are used, from an array of shape (T + 1, N)."""
+    used = uses(statements)
+    allocates = any(isinstance(statement, Allocate) for statement in statements)
+    wanted = {
+        "T": (T in used, f"len({reference}) - 1"),
+        "N": (N in used, f"{reference}.shape[1]"),
+        "dtype": (allocates, f"{reference}.dtype"),
+    }
+    names = [name for name, (needed, _) in wanted.items() if needed]
+    return [f"{', '.join(names)} = {', '.join(wanted[name][1] for name in names)}"] if names else []
+
+
+class Bodies:
+    """The bodies of the functions of a generated module: what they unpack, then the program's lines.
+
+    Args:
+        program: What to print.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program, self._cell = program, program.cell
+        self._reference = program.cell.states[0].name
+
+    def _names(self, quantities: Iterable[Quantity], statements: tuple[Statement, ...]) -> list[str]:
+        used = uses(statements)
+        return [quantity.name for quantity in quantities if quantity in used]
+
+    def _unpack(self, statements: tuple[Statement, ...], *, adjoints: bool = False) -> list[str]:
+        """Weights, trace and adjoints; the first state always, for it tells T and N."""
+        program, cell = self._program, self._cell
+        trace = [q for q in trace_of(cell) if q in uses(statements) or q.name == self._reference]
+        lines = unpack("parameters", self._names(cell.parameters, statements), [p.name for p in cell.parameters])
+        lines += unpack("trace", [q.name for q in trace], [q.name for q in trace_of(cell)])
+        if adjoints:
+            every = adjoints_of(program)
+            lines += unpack("adjoints", self._names(every, statements), [q.name for q in every])
+        lines += sizes(statements, self._reference)
+        return lines + [
+            f"{name} = as_targets({name}, {self._reference})" for name in self._names(cell.targets, statements)
+        ]
+
+    def arguments(self, statements: tuple[Statement, ...], *others: str) -> str:
+        """The arguments of a helper function: the parameters only where they are used."""
+        weights = ["parameters"] if self._names(self._cell.parameters, statements) else []
+        return ", ".join([*weights, *others])
+
+    def forward(self) -> list[str]:
+        """From the inputs to the trace."""
+        statements, cell = self._program.forward, self._cell
+        source = cell.inputs[0].name
+        weights = unpack("parameters", self._names(cell.parameters, statements), [p.name for p in cell.parameters])
+        return [
+            *weights,
+            f"{source} = time_first(X, parameters)",
+            *sizes(statements, source),
+            *Lines().print(statements),
+        ]
+
+    def loss(self) -> list[str]:
+        """From the trace to the loss."""
+        return [*self._unpack(self._program.loss), *Lines().print(self._program.loss)]
+
+    def backward(self) -> list[str]:
+        """From the trace to the adjoints."""
+        return [*self._unpack(self._program.backward), *Lines().print(self._program.backward)]
+
+    def gradients(self) -> list[str]:
+        """From the trace and the adjoints to the gradients."""
+        return [*self._unpack(self._program.gradients, adjoints=True), *Lines().print(self._program.gradients)]
+
+    def update(self) -> list[str]:
+        """From the weights and their gradients to new weights."""
+        names = [weight.name for weight in self._cell.parameters]
+        return [*unpack("parameters", names, names), *Lines(Code("gradient.{}")).print(self._program.update)]
+
+
+def trace_of(cell: Cell) -> tuple[Quantity, ...]:
+    """What a forward pass keeps."""
+    return (*cell.inputs, *cell.computed)
+
+
+def adjoints_of(program: Program) -> tuple[Quantity, ...]:
+    """What a backward pass computes."""
+    return tuple(statement.quantity for statement in program.backward if isinstance(statement, Allocate))
+
+
+def print_network(program: Program) -> str:
+    """The module that computes the loss and its gradient.
+
+    Returns:
+        Its source, not yet formatted.
+    """
+    cell, bodies = program.cell, Bodies(program)
+    trace, adjoints = trace_of(cell), adjoints_of(program)
+    fields = {
+        "cell": cell,
+        "title": cell.title,
+        "output": str(cell.output),
+        "trace": trace,
+        "adjoints": adjoints,
+        "program": program,
+        "bodies": bodies,
+        "typed": lambda statements: "parameters: Parameters, " if bodies.arguments(statements) else "",
+        "trace_names": [quantity.name for quantity in trace],
+        "adjoint_names": [quantity.name for quantity in adjoints],
+        "weight_names": [weight.name for weight in cell.parameters],
+    }
+    return render("network.py.j2", fields)
+
+
+def print_example(cell: Cell, example: Example) -> str:
+    """The module that holds the example's data and settings.
+
+    Returns:
+        Its source, not yet formatted.
+    """
+
+    def by_name(values: Mapping[str, float]) -> str:
+        return ", ".join(f"{weight.name}={values[weight.name]!r}" for weight in cell.parameters)
+
+    fields = {
+        "title": cell.title,
+        "example": example,
+        "rows": [list(row) for row in example.X],
+        "targets": list(example.t),
+        "start": by_name(example.start),
+        "learning_rates": by_name(example.learning_rates),
+    }
+    return render("example.py.j2", fields)

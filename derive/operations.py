@@ -1,0 +1,86 @@
+"""The operations of a derivation that SymPy does not have: means over the batch, partial and total derivatives, marks.
+
+Each is a SymPy expression and does nothing but hold its arguments: printers print it, `derive.evaluate` computes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Expr, sympify
+
+
+class Operation(Expr):
+    """An operation that stays as it is written."""
+
+    is_commutative = True
+
+    def __new__(cls, *arguments: Any) -> Operation:
+        operation: Operation = Expr.__new__(cls, *map(sympify, arguments))
+        return operation
+
+
+class BatchMean(Operation):
+    """1/N Σ_n of an expression that differs from sequence to sequence; code: `np.mean`."""
+
+
+class BatchSum(Operation):
+    """Σ_n of an expression that differs from sequence to sequence; code: `np.sum`, or `@` for a product of two."""
+
+
+class Partial(Operation):
+    """∂q/∂p, the local partial derivative: of the one equation that computes q, all else in it held fixed."""
+
+
+class Total(Operation):
+    """dq/dp, the total derivative, through every path from p to q; `Total(q, p, r)` is the second derivative."""
+
+
+class Chain(Operation):
+    """A product of derivatives in the order in which the chain rule multiplies them, from the loss backwards."""
+
+
+class Marked(Operation):
+    """`Marked(expression, name)`: an expression that has a name, shown with it wherever it occurs; its value is the expression's."""
+
+    @property
+    def expression(self) -> Expr:
+        """What is marked."""
+        return self.args[0]
+
+    @property
+    def name(self) -> Expr:
+        """The name it is known by."""
+        return self.args[1]
+
+
+def mean(expression: Any) -> BatchMean:
+    """The mean over the N sequences of the batch, as in `mean((s[T] - t) ** 2)`."""
+    return BatchMean(expression)
+
+
+class Hessian(Operation):
+    """The matrix of second derivatives of the loss with respect to the given weights, at the example's solution."""
+
+
+class Eigenvalue(Operation):
+    """`Eigenvalue(i, matrix)`: the i-th eigenvalue of a symmetric matrix, counted from the smallest, from 1."""
+
+
+class Determinant(Operation):
+    """The determinant of the sum of its arguments, which are matrices."""
+
+
+class UpdateJacobian(Operation):
+    """The derivative of one gradient-descent update W - η dξ/dW with respect to the weights W.
+
+    Its arguments are the pairs (weight, learning rate); it is taken at the example's solution.
+    """
+
+
+class SpectralRadius(Operation):
+    """The largest absolute value of an eigenvalue of a matrix."""
+
+
+class Rounded(Operation):
+    """`Rounded(exact, digits)`: an exact number that is printed with so many significant digits."""

@@ -1,0 +1,160 @@
+"""From a cell to its derivation: the stages in order.
+
+| stage                    | in → out                       | says                                                             |
+|--------------------------|--------------------------------|------------------------------------------------------------------|
+| `unroll.describe`        | Cell → Forward                 | the cell's own equations, for every T                            |
+| `unroll.unroll`          | Cell, T → equations            | the same for k = 1 … T with T a number, and nested               |
+| `bptt.paths`, `repeating`| equations → terms              | the chain rule written out, and what repeats in it               |
+| `bptt.differentiate`     | Forward → Backward             | the adjoint recurrence, the contributions, the gradients         |
+| `closed_form`            | Affine → equations             | s_T and the gradients without a recurrence, proved by induction  |
+| `curvature`              | closed form → equations        | the Hessian, and which learning rates are stable                 |
+| `descent`                | gradients → equations          | the update                                                       |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from derive.bptt import differentiate, name_adjoints, number_of_paths, paths, write_chain, write_local_partials
+from derive.cell import Cell
+from derive.closed_form import affine, write_closed_form, write_gradients, write_reach, write_slopes
+from derive.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
+from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
+from derive.descent import name_learning_rates, write_update
+from derive.errors import UsageError
+from derive.quantities import LOSS, Quantity
+from derive.repeating import find, mark, operations_named, operations_written_out, write_terms
+from derive.unroll import describe, show_nested, unroll, unroll_loss
+
+STEPS = 3
+"""How many steps the unrolled display has unless asked otherwise."""
+
+
+def derive(cell: Cell, steps: int = STEPS) -> Derivation:
+    """Derives backpropagation through time for a cell.
+
+    Args:
+        cell: The cell.
+        steps: For how many steps the equations are also written out one by one.
+
+    Raises:
+        UsageError: `steps` is less than 1.
+        CertificateError: A proof does not go through.
+    """
+    if steps < 1:
+        raise UsageError(f"--steps {steps}: there is no sequence of {steps} steps; give 1 or more")
+    ledger = Ledger()
+    forward = _write_cell(cell, ledger)
+    _write_unrolled(cell, steps, forward, ledger)
+    local = _write_chain_rule(cell, steps, forward, ledger)
+    backward = _write_adjoints(cell, forward, ledger)
+    _write_closed_form(cell, forward, backward, local, ledger)
+    ledger.section("Gradient descent")
+    update = write_update(name_learning_rates(cell), backward.gradients, ledger)
+    return Derivation(cell, steps, ledger.close(), forward, backward, update)
+
+
+def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
+    ledger.section("The cell")
+    if cell.about:
+        ledger.remark(cell.about)
+    ledger.table(
+        ("symbol", "in code", "role", "meaning"),
+        tuple((q, q.name, q.role, q.meaning) for q in (*cell.quantities, LOSS)),
+    )
+    ledger.remark(
+        "An equation without a sum over $n$ holds for every sequence $n = 1, \\dots, N$ of the batch on its own; "
+        "a superscript $(n)$ is written where sequences are summed over."
+    )
+    return describe(cell, ledger)
+
+
+def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> None:
+    ledger.section(f"Unrolled for T = {steps}")
+    unrolled = unroll(cell, steps, forward, ledger)
+    ledger.remark("Put into one another, they give the output as one expression of the inputs and the weights:")
+    show_nested(cell, steps, unrolled, ledger)
+    unroll_loss(cell, steps, forward, ledger)
+
+
+def _write_chain_rule(
+    cell: Cell, steps: int, forward: Forward, ledger: Ledger
+) -> dict[tuple[Quantity, Quantity], Equation]:
+    ledger.section("The chain rule at every state")
+    ledger.remark(
+        "$\\partial$ and $d$ are kept apart: $\\partial$ looks at one equation only, $d$ follows every path through the network."
+    )
+    local = write_local_partials(cell, steps, forward, ledger)
+    if (count := number_of_paths(cell, steps)) > 1:
+        ledger.remark(
+            f"Up to {count} paths lead from the loss to one quantity, and written out there would be a product for each of "
+            "them. The adjoints below add them up as they go, so that no path is walked twice."
+        )
+        return local
+    found = tuple(paths(cell, steps))
+    terms = find(found)
+    adjoints = name_adjoints(cell)
+    write_chain(cell, steps, local, {path: mark(path, terms, adjoints) for path in found}, ledger)
+
+    ledger.section("The terms that repeat")
+    ledger.remark(
+        "Two paths that start alike share the product so far. Every product that at least two of the {count} paths above begin "
+        "with gets a name; it is marked wherever it occurs.",
+        count=str(len(found)),
+    )
+    write_terms(terms, adjoints, steps, ledger)
+    before, after = operations_written_out(found), operations_named(found, terms)
+    ledger.remark(
+        "Evaluated path by path, the products above take {before} additions and multiplications; with the terms named and each "
+        "computed once from the one before, {after}. The first number grows with the square of $T$, the second in proportion to it.",
+        before=str(before),
+        after=str(after),
+    )
+    return local
+
+
+def _write_adjoints(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
+    ledger.section("Backpropagation through time, for any T")
+    ledger.remark(
+        "The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs backwards "
+        "from the last step, and all gradients follow from them."
+    )
+    return differentiate(cell, forward, ledger)
+
+
+def _write_closed_form(
+    cell: Cell,
+    forward: Forward,
+    backward: Backward,
+    local: Mapping[tuple[Quantity, Quantity], Equation],
+    ledger: Ledger,
+) -> None:
+    """Writes what follows where the recurrence is affine, with the same factor at every step."""
+    recurrence = affine(cell)
+    if recurrence is None:
+        return
+    ledger.section("How far the gradient reaches")
+    write_reach(recurrence, local[recurrence.state, recurrence.state], backward, ledger)
+    if cell.landscape is not None:
+        ledger.figure(
+            "gradient_sizes", "How large the adjoint is at every step, going back through time, for some weights."
+        )
+
+    ledger.section("The closed form, proved by induction")
+    closed = write_closed_form(recurrence, forward, ledger)
+    slopes = write_slopes(recurrence, cell, closed, forward, ledger)
+    gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
+
+    ledger.section("The curvature of the loss")
+    if cell.landscape is not None and len(cell.parameters) == 2:
+        ledger.figure(
+            "loss_surface",
+            "The loss over the two weights, with the points of the figure above; the star is the solution.",
+        )
+    second = write_hessian(recurrence, cell, slopes, backward, ledger)
+    if cell.example is None or not cell.example.solution:
+        return
+    at_solution = write_hessian_at_solution(cell, cell.example, gradients, second, ledger)
+    if len(cell.parameters) == 2:
+        ledger.section("Which learning rates converge")
+        write_learning_rates(cell, cell.example, at_solution, name_learning_rates(cell), ledger)

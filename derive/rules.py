@@ -1,0 +1,99 @@
+"""The rules by which one equation of a derivation follows from others, each with the sentence that states it.
+
+A sentence may contain LaTeX between dollar signs. It is shown once, where the derivation first uses the rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Relation(Enum):
+    """What stands between the two sides."""
+
+    EQUALS = "="
+    DEFINES = ":="
+    BECOMES = "←"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        name: Its name in the field, as it is printed beside an equation.
+        law: What it says.
+        relation: What it puts between the two sides.
+    """
+
+    name: str
+    law: str
+    relation: Relation = Relation.EQUALS
+
+
+GIVEN = Rule("given", "The description of the cell says so.")
+UNROLL = Rule("unrolled", "The equation of a step, with $k$ replaced by a number.")
+SUBSTITUTE = Rule("substitution", "Each state is replaced by the right-hand side of its own equation.")
+LOCAL_PARTIAL = Rule(
+    "local partial derivative",
+    r"A partial derivative $\partial$ is taken of the one equation that computes the quantity; everything else in that equation is "
+    r"held fixed.",
+)
+SUM_OF_PATHS = Rule(
+    "chain rule, all paths",
+    "A total derivative $d$ is the sum, over every path from the weight to the loss, of the product of the partial derivatives on it. "
+    "A weight is used once at every step, so there is one path for each step, and the batch adds one for each sequence.",
+)
+CHAIN = Rule("chain rule, one path", "The partial derivatives on one path are multiplied, from the loss backwards.")
+NAME_TERM = Rule(
+    "naming a repeating term",
+    "A product that occurs more than once gets a name, and is computed once.",
+    Relation.DEFINES,
+)
+ADJOINT = Rule(
+    "definition of the adjoint",
+    r"The adjoint of a state is the total derivative of the loss with respect to it: through every path that leads from this "
+    r"state to the loss.",
+    Relation.DEFINES,
+)
+ADJOINT_START = Rule(
+    "start of the adjoint recurrence", "The last state reaches the loss directly, and in no other way."
+)
+ADJOINT_STEP = Rule(
+    "adjoint recurrence",
+    "A quantity passes its adjoint on to what it was computed from: multiplied by the partial derivative, and added up over all uses.",
+)
+CONTRIBUTION = Rule(
+    "contribution of a step", "The adjoint of what the weight helped to compute, times the local partial derivative."
+)
+SUM_OVER_TIME = Rule(
+    "sum over steps and sequences",
+    "The same weight acts at every step on every sequence, so its gradient is the sum of all contributions.",
+)
+ITERATE = Rule("chain rule, m steps", "The same factor, once a step.")
+HYPOTHESIS = Rule("induction hypothesis", "The claim, assumed to hold at step $k$ and still to be proved.")
+BASE_CASE = Rule("induction, base case", "The claim at the smallest $k$: an empty sum is zero.")
+INDUCTION_STEP = Rule(
+    "induction step",
+    "The hypothesis is put into the recurrence, and the new term is taken into the sum: the claim holds at the next step.",
+)
+CLOSED_FORM = Rule("closed form", "Proved by induction, so it holds for every number of steps.")
+DIFFERENTIATE_CLOSED_FORM = Rule("derivative of the closed form", "The closed form is differentiated term by term.")
+CHAIN_CLOSED_FORM = Rule("chain rule on the closed form", "The loss sees the weights only through the last state.")
+SECOND_DERIVATIVE = Rule(
+    "second derivative of the closed form", "The first derivative is differentiated once more, by the product rule."
+)
+AT_EXAMPLE = Rule("numbers put in", "The formula is evaluated exactly, in fractions, for the example's data.")
+EIGENVALUES = Rule("eigenvalues", "The roots of the characteristic polynomial.")
+LINEARISE = Rule(
+    "linearised update",
+    "Close to the minimum the gradient is the Hessian times the distance from it, so one update multiplies the error by a matrix.",
+)
+STABILITY = Rule(
+    "stability",
+    "The error shrinks when every eigenvalue of that matrix lies strictly between $-1$ and $1$; the largest one sets the pace.",
+)
+GRADIENT_DESCENT = Rule(
+    "gradient descent", "Each weight moves against its own derivative, by its own learning rate.", Relation.BECOMES
+)

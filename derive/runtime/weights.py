@@ -1,0 +1,197 @@
+"""The weights: where they start, their learning rates, and the file that keeps them.
+
+On the command line weights are written `Wx=0.2,Wrec=1.5`, in a file as the JSON object
+`{"Wx": 0.2, "Wrec": 1.5}`. In the program they are a cell's `Parameters`, a NamedTuple with one
+field a weight. No function here knows which weights a cell has: their names are the fields.
+"""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import BadInput
+
+
+def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> NamedTuple:
+    """Choose the weights with which training starts.
+
+    Args:
+        template: Parameters with the names and the shapes of the weights.
+        seed: What `init` leaves out is drawn with this seed from the uniform distribution on
+            [-1, 1), one value for every weight whether `init` names it or not. None: it is the
+            template's.
+        init: `NAME=VALUE,…` or the path of a weights file ending in .json; some weights suffice.
+
+    Returns:
+        Parameters like the template.
+
+    Raises:
+        BadInput: `init` cannot be read, or a weight in it is unknown or not a finite number.
+    """
+    start = template
+    if seed is not None:
+        random = np.random.default_rng(seed)
+        start = template._make(random.uniform(-1, 1, np.shape(leaf) or None) for leaf in template)
+    if init is None:
+        return start
+    if init.lower().endswith(".json"):
+        return start._replace(**read_weights(Path(init), template))
+    given = _named_numbers("--init", init, template._fields)
+    for name, value in given.items():
+        if not math.isfinite(value):
+            raise BadInput(f"--init {init}: {name} must be a finite number")
+        if np.ndim(getattr(template, name)) > 0:
+            raise BadInput(f"--init {init}: {name} is an array: give it in a .json file")
+    return start._replace(**given)
+
+
+def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
+    """Choose one learning rate a weight.
+
+    Args:
+        defaults: Parameters with the learning rates of the weights that `text` leaves out.
+        text: One number for all weights, or `NAME=VALUE,…`.
+
+    Returns:
+        Parameters like the defaults.
+
+    Raises:
+        BadInput: `text` cannot be read, names an unknown weight, or a rate is not positive.
+    """
+    if text is None:
+        return defaults
+    try:
+        rates = dict.fromkeys(defaults._fields, float(text))
+    except ValueError:
+        rates = _named_numbers("--learning-rate", text, defaults._fields)
+    for rate in rates.values():
+        if not (rate > 0 and math.isfinite(rate)):
+            raise BadInput(f"--learning-rate {text}: a learning rate must be finite and above 0")
+    return defaults._replace(**rates)
+
+
+def format_weights(parameters: NamedTuple) -> str:
+    """Write parameters as --init reads them, each number with all its digits."""
+    return ",".join(f"{name}={value!r}" for name, value in _plain(parameters).items())
+
+
+def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
+    """Read a weights file.
+
+    Args:
+        path: A JSON object with one entry a weight; some weights suffice.
+        template: Parameters with the names and the shapes of the weights.
+
+    Returns:
+        The weights in the file, by name.
+
+    Raises:
+        BadInput: The file cannot be read, or an entry is no weight of the template's shape.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"--init {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict):
+        raise BadInput(f"--init {path} is no JSON object like the one that --output writes")
+
+    weights = {}
+    for name, value in entries.items():
+        _check_name(f"--init {path}", name, template._fields)
+        shape = np.shape(getattr(template, name))
+        try:
+            leaf = np.asarray(value)
+        except ValueError:  # rows of different length
+            leaf = np.asarray(None)
+        if leaf.dtype.kind not in "iuf" or not np.all(np.isfinite(leaf)) or leaf.shape != shape:
+            expected = f"finite numbers of shape {shape}" if shape else "one finite number"
+            raise BadInput(f"--init {path}: {name} is not {expected}")
+        weights[name] = leaf.astype(float) if shape else float(leaf)
+    return weights
+
+
+def write_weights(path: Path, parameters: NamedTuple) -> None:
+    """Write the weights to a file that at every moment is either the old one or the new one.
+
+    Args:
+        path: The file; it is replaced if it exists.
+        parameters: The weights, all finite.
+
+    Raises:
+        OSError: The file could not be written. What was there is untouched.
+    """
+    path = path.resolve()  # replace what a link points to, not the link
+    temporary = _temporary(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(_plain(parameters), file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path) -> None:
+    """Make sure before training that the weights can be written after it.
+
+    Raises:
+        BadInput: The path is a folder or a device, or its folder is missing or read-only.
+    """
+    if path.is_dir():
+        raise BadInput(f"--output {path} is a folder: name a file in it")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"--output {path} is not a regular file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise BadInput(f"--output {path} is read-only")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise BadInput(f"--output {path}: there is no folder {path.parent}: create it first")
+    temporary = _temporary(path.resolve())
+    try:  # the one sure test is to write there
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise BadInput(f"--output {path} cannot be written: {error.strerror}") from None
+
+
+def _temporary(path: Path) -> Path:
+    """Name a file in the same folder, from which os.replace is a single step."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _plain(parameters: NamedTuple) -> dict[str, Any]:
+    """Return the weights by name, as Python numbers and lists of them."""
+    return {name: np.asarray(leaf).tolist() for name, leaf in parameters._asdict().items()}
+
+
+def _named_numbers(option: str, text: str, names: Sequence[str]) -> dict[str, float]:
+    """Read `NAME=VALUE,…`, each name once and one of `names`."""
+    numbers: dict[str, float] = {}
+    for pair in text.split(","):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals:
+            example = ",".join(f"{name}=0.1" for name in names)
+            raise BadInput(f"{option} {text}: {pair!r} is not NAME=VALUE, as in {example}")
+        _check_name(f"{option} {text}", name, names)
+        if name in numbers:
+            raise BadInput(f"{option} {text}: {name} is given twice")
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            raise BadInput(f"{option} {text}: {value!r} is not a number") from None
+    return numbers
+
+
+def _check_name(where: str, name: str, names: Sequence[str]) -> None:
+    """Refuse a weight that the cell does not have."""
+    if name not in names:
+        raise BadInput(f"{where}: unknown weight {name!r}, expected {', '.join(names)}")

@@ -1,0 +1,45 @@
+"""The templates of derive/templates/, and how they are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from derive.quantities import Quantity
+
+templates = Environment(
+    loader=PackageLoader("derive"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    # LaTeX is full of braces and percent signs, so the templates use other marks.
+    block_start_string="<%",
+    block_end_string="%>",
+    variable_start_string="<<",
+    variable_end_string=">>",
+    comment_start_string="<#",
+    comment_end_string="#>",
+)
+
+
+def sentence(quantity: Quantity) -> str:
+    """What a quantity means, as a sentence; its LaTeX where nobody said."""
+    meaning = quantity.meaning or quantity.latex
+    return f"{meaning[0].upper()}{meaning[1:]}."
+
+
+templates.filters["sentence"] = sentence
+templates.filters["gradient"] = "gradient_{}".format
+
+
+def render(template: str, fields: Mapping[str, Any]) -> str:
+    """Fills in a template.
+
+    Args:
+        template: Its file name in derive/templates/.
+        fields: What its marks stand for; a missing one is an error.
+    """
+    return templates.get_template(template).render(fields)

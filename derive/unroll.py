@@ -1,0 +1,94 @@
+"""The equations of a cell at a step: symbolic k for every T, or numbers 1 … T for display."""
+
+from __future__ import annotations
+
+from sympy import Expr, Integer
+
+from derive.cell import Cell
+from derive.derivation import Equation, Forward, Ledger, Range
+from derive.quantities import LOSS, At, T, k
+from derive.rules import GIVEN, SUBSTITUTE, UNROLL
+
+SHOWN_STEPS = 3
+"""An unrolled display shows this many steps at each end and dots between."""
+
+
+def right_hand_sides(cell: Cell, step: int, steps: int) -> dict[At, Expr]:
+    """The equations of one numbered step, in computing order.
+
+    Args:
+        cell: The cell.
+        step: Which step, 1 … steps.
+        steps: How many there are; at the last one the cell's own last step holds.
+    """
+    if step == steps:
+        return {q[step]: right.subs(T, Integer(steps)) for q, right in cell.last_step.items()}
+    return {q[step]: right.subs(k, Integer(step)) for q, right in cell.step.items()}
+
+
+def elided(step: int, steps: int) -> bool:
+    """Whether the display of this step may be dots."""
+    return SHOWN_STEPS < step <= steps - SHOWN_STEPS + 1 and steps > 2 * SHOWN_STEPS
+
+
+def describe(cell: Cell, ledger: Ledger) -> Forward:
+    """Writes down the cell itself: the rolled equations, which hold for every T."""
+    last_only = T - 1 if cell.has_own_last_step else T
+    initial = tuple(ledger.equation(state[0], value, GIVEN) for state, value in cell.initial.items())
+    step = tuple(
+        ledger.equation(
+            q[k],
+            right,
+            GIVEN,
+            over=(
+                Range(k, Integer(1), last_only if q in cell.last_step and cell.last_step[q] != right.subs(k, T) else T),
+            ),
+        )
+        for q, right in cell.step.items()
+    )
+    last = tuple(
+        ledger.equation(q[T], right, GIVEN)
+        for q, right in cell.last_step.items()
+        if q not in cell.step or right != cell.step[q].subs(k, T)
+    )
+    loss = ledger.equation(LOSS, cell.loss, GIVEN)
+    return Forward(initial, step, last, loss)
+
+
+def unroll(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> dict[At, Equation]:
+    """Writes the equations of steps 1 … `steps` one below the other.
+
+    Returns:
+        The equation of every quantity at every step, the initial states included.
+    """
+    written: dict[At, Equation] = {equation.lhs: equation for equation in forward.initial}
+    sources = {equation.lhs.quantity: equation for equation in forward.step}
+    last_sources = sources | {equation.lhs.quantity: equation for equation in forward.last}
+    for step in range(1, steps + 1):
+        for left, right in right_hand_sides(cell, step, steps).items():
+            source = (last_sources if step == steps else sources)[left.quantity]
+            written[left] = ledger.equation(left, right, UNROLL, (source,), elided=elided(step, steps))
+    return written
+
+
+def nest(cell: Cell, steps: int) -> Expr:
+    """The output after `steps` steps as one expression of the inputs and the weights.
+
+    It grows with every step, for some cells exponentially; use it for the few steps that are shown or checked by it.
+    """
+    known: dict[Expr, Expr] = {state[0]: value for state, value in cell.initial.items()}
+    for step in range(1, steps + 1):
+        for left, right in right_hand_sides(cell, step, steps).items():
+            known[left] = right.xreplace(known)
+    return known[cell.output.xreplace({T: Integer(steps), k: Integer(steps)})]
+
+
+def show_nested(cell: Cell, steps: int, unrolled: dict[At, Equation], ledger: Ledger) -> Equation:
+    """Writes the output as one nested expression."""
+    output = cell.output.xreplace({T: Integer(steps), k: Integer(steps)})
+    return ledger.equation(output, nest(cell, steps), SUBSTITUTE, tuple(unrolled.values()))
+
+
+def unroll_loss(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> Equation:
+    """Writes the loss of `steps` steps."""
+    return ledger.equation(LOSS, cell.loss.subs(T, Integer(steps)), UNROLL, (forward.loss,))

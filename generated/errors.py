@@ -1,0 +1,9 @@
+"""The one error that the trainer shows to its user."""
+
+
+class BadInput(Exception):
+    """Something the user gave cannot be used.
+
+    The message is one line that says what is wrong, where, and how to cure it. The command line
+    prints it as `train: error: …` and exits with code 2.
+    """

@@ -1,0 +1,181 @@
+"""The linear network that counts ones: its loss and its gradient, by backpropagation through time.
+
+Written by `make derive` from the description of the cell `linear`. The derivation beside this file says where each line
+comes from: the number behind a line is that of its equation there.
+
+All N sequences are computed at once, and time comes first: `s[k]` holds s_k of every sequence. What the caller
+passes is one sequence a row. It is converted to floating point; float32 stays float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+class Parameters(NamedTuple):
+    """The weights. Gradients and learning rates come in the same form, one number a weight."""
+
+    Wx: float
+    """Weight of the input."""
+    Wrec: float
+    """Weight of the previous state."""
+
+
+class Trace(NamedTuple):
+    """What a forward pass reads and computes: arrays of shape (T + 1, N), row k for step k of all sequences."""
+
+    x: Array
+    """Input, 0 or 1. Row 0 is not used."""
+    s: Array
+    """State: the count so far."""
+
+
+class Adjoints(NamedTuple):
+    """What a backward pass computes: arrays of shape (T + 1, N), row k for step k of all sequences."""
+
+    delta: Array
+    """Derivative of the loss with respect to s[k]. Row 0 is not used."""
+
+
+def forward(parameters: Parameters, X: ArrayLike) -> Trace:
+    """Runs the network over all steps.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+
+    Raises:
+        ValueError: X has another shape, or no sequence, or no step.
+    """
+    Wx, Wrec = parameters
+    x = time_first(X, parameters)
+    T, N, dtype = len(x) - 1, x.shape[1], x.dtype
+    s = np.zeros((T + 1, N), dtype)
+    s[0] = 0  # (1)
+    for k in range(1, T + 1):
+        s[k] = s[k - 1] * Wrec + x[k] * Wx  # (2)
+    return Trace(x, s)
+
+
+def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
+    """Runs back through time, from the loss to the first step.
+
+    Args:
+        parameters: The weights.
+        trace: What the forward pass computed with them.
+        t: The targets, N.
+
+    Raises:
+        ValueError: t has another shape.
+    """
+    Wrec = parameters.Wrec
+    s = trace.s
+    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    t = as_targets(t, s)
+    delta = np.zeros((T + 1, N), dtype)
+    delta[T] = 2 / N * (s[T] - t)  # (25)
+    for k in range(T - 1, 0, -1):
+        delta[k] = delta[k + 1] * Wrec  # (26)
+    return Adjoints(delta)
+
+
+def predict(parameters: Parameters, X: ArrayLike) -> Array:
+    """The output of the network, s[T]: N numbers, one a sequence.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+    """
+    return forward(parameters, X).s[-1]
+
+
+def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> float:
+    """The loss on the data.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+        t: The targets, N.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    return loss_of(forward(parameters, X), t)
+
+
+def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[float, Parameters]:
+    """The loss on the data, and its derivative with respect to every weight.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+        t: The targets, N.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    trace = forward(parameters, X)
+    adjoints = backward(parameters, trace, t)
+    return loss_of(trace, t), sum_over_time(trace, adjoints)
+
+
+def gradients(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Parameters:
+    """The derivative of the loss with respect to every weight; see `value_and_gradient`."""
+    return value_and_gradient(parameters, X, t)[1]
+
+
+def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parameters) -> Parameters:
+    """The weights after one step of gradient descent."""
+    Wx, Wrec = parameters
+    Wx = Wx - learning_rates.Wx * gradient.Wx  # (56)
+    Wrec = Wrec - learning_rates.Wrec * gradient.Wrec  # (57)
+    return Parameters(Wx, Wrec)
+
+
+def loss_of(trace: Trace, t: ArrayLike) -> float:
+    """The loss of what a forward pass computed."""
+    s = trace.s
+    T = len(s) - 1
+    t = as_targets(t, s)
+    value = np.mean((s[T] - t) ** 2)  # (3)
+    return value
+
+
+def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
+    """The gradient: what every step of every sequence contributes, added up."""
+    x, s = trace
+    delta = adjoints.delta
+    T = len(s) - 1
+    gradient_Wx = 0
+    gradient_Wrec = 0
+    for k in range(1, T + 1):
+        gradient_Wx += delta[k] @ x[k]  # (28)
+        gradient_Wrec += delta[k] @ s[k - 1]  # (30)
+    return Parameters(gradient_Wx, gradient_Wrec)
+
+
+def time_first(X: ArrayLike, parameters: Parameters) -> Array:
+    """Copies sequences, one a row (N × T), into steps, one a row: row k holds step k, and row 0 is left zero.
+
+    The copy is floating point, and complex where a parameter is.
+    """
+    sequences = np.asarray(X)
+    if sequences.ndim != 2 or sequences.size == 0:
+        raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
+    floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
+    steps = np.zeros((sequences.shape[1] + 1, sequences.shape[0]), np.result_type(floating, *parameters))
+    steps[1:] = sequences.T
+    return steps
+
+
+def as_targets(t: ArrayLike, steps: Array) -> Array:
+    """The targets, one for each of the sequences in `steps`, in the same floating point."""
+    targets = np.asarray(t, steps.dtype)
+    if targets.shape != steps.shape[1:]:
+        raise ValueError(f"t holds one target a sequence, {steps.shape[1]} of them; its shape is {targets.shape}")
+    return targets
