@@ -8,8 +8,8 @@ A cell is described with the names below; `derive.cell.Cell` says how.
 
 from derive.cell import Cell, Example, Landscape
 from derive.errors import CellError, CertificateError, DeriveError
+from derive.notebook import derive
 from derive.operations import mean
-from derive.pipeline import derive
 from derive.quantities import Input, Intermediate, N, Parameter, State, T, Target, k
 
 __all__ = [

@@ -16,7 +16,7 @@ from derive import cells as shipped_cells
 from derive.cell import Cell
 from derive.errors import DeriveError, UsageError
 from derive.outputs import compile_pdf, differences, files_of_cell, shared_files, write
-from derive.pipeline import STEPS, derive
+from derive.pipeline import STEPS, write_derivation
 
 OUT = Path("generated")
 
@@ -41,9 +41,11 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(
         prog="python -m derive",
-        description="Derive backpropagation through time for recurrent cells: the derivation as LaTeX, page and Markdown, and the "
+        description="Derive backpropagation through time for recurrent cells: the derivation as LaTeX, page and "
+        "Markdown, and the "
         "NumPy module that is the same list of equations.",
-        epilog="Exit codes: 0 done; 1 a check does not hold, or nothing could be written; 2 a mistake in a cell or in the options.",
+        epilog="Exit codes: 0 done; 1 a check does not hold, or nothing could be written; 2 a mistake in a cell or in "
+        "the options.",
     )
     made.add_argument(
         "cells",
@@ -73,11 +75,10 @@ def run(options: argparse.Namespace) -> int:
     cells = find_cells(options.cells)
     for cell in cells:
         began = time.perf_counter()
-        derivation = derive(cell, options.steps)
+        derivation = write_derivation(cell, options.steps)
         files |= files_of_cell(derivation)
-        print(
-            f"{cell.name}: {len(derivation.equations)} equations, every one checked ({time.perf_counter() - began:.1f} s)"
-        )
+        seconds = time.perf_counter() - began
+        print(f"{cell.name}: {len(derivation.equations)} equations, every one checked ({seconds:.1f} s)")
     if options.check:
         found = differences(files, options.out)
         print("\n".join([*found, "run make derive"]) if found else f"{options.out} is up to date")
@@ -114,7 +115,8 @@ def find_cells(names: Iterable[str]) -> list[Cell]:
             found.append(read_cell(Path(name)))
         else:
             raise UsageError(
-                f"there is no cell {name!r}; shipped are {', '.join(shipped)}, and your own is named by its file, as in my_cell.py"
+                f"there is no cell {name!r}; shipped are {', '.join(shipped)}, and your own is named by its file, as "
+                f"in my_cell.py"
             )
     return found
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sympy import Add, Expr, Integer, S, Sum
 
@@ -11,7 +13,7 @@ from derive.adjoints import partial, partial_of_loss, pullback
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
 from derive.operations import BatchSum, Chain, Partial, Total
-from derive.quantities import LOSS, Adjoint, At, Parameter, Quantity, State, T, indexed_of, k
+from derive.quantities import LOSS, Adjoint, At, Parameter, Quantity, T, indexed_of, k
 from derive.rules import (
     ADJOINT,
     ADJOINT_START,
@@ -52,7 +54,7 @@ class Path:
 
 
 def paths(cell: Cell, steps: int) -> Iterator[Path]:
-    """Every path from the loss of `steps` steps back to a use of a weight, by weight and from the last step to the first."""
+    """Every path from the loss of `steps` steps back to a use of a weight, weight by weight, the last step first."""
     rights = {
         left: right for step in range(1, steps + 1) for left, right in right_hand_sides(cell, step, steps).items()
     }
@@ -96,7 +98,7 @@ def write_local_partials(
     Returns:
         Each equation by (what is differentiated, with respect to what).
     """
-    written: dict[tuple[Quantity, Quantity], Equation] = {}
+    written: dict[Any, Equation] = {}
     for atom in sorted(indexed_of(cell.loss), key=str):
         if atom.quantity in cell.computed:
             here = atom.subs(T, Integer(steps))
@@ -138,7 +140,7 @@ def write_chain(
         )
         for path in mine:
             names = [node.quantity if isinstance(node, At) else node for node in (*path.through, weight)]
-            used = {local[pair] for pair in zip(names, names[1:], strict=False)}
+            used = {local[pair] for pair in itertools.pairwise(names)}
             ledger.equation(path.derivatives, marked[path], CHAIN, (whole, *used), elided=elided(path.step, steps))
 
 

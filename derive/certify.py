@@ -12,30 +12,30 @@ The induction proofs of the closed form are part of the derivation itself; it st
 from __future__ import annotations
 
 import random
-import types
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import mpmath
 import numpy as np
-from sympy import Add, Expr, Integer, Rational, S, Sum, Symbol, expand
+from sympy import Add, Expr, Integer, S, Sum, Symbol, expand
 
 from derive.cell import Cell
 from derive.curvature import example_point
 from derive.derivation import Derivation, Equation
 from derive.errors import CertificateError
 from derive.evaluate import Point, Value
+from derive.numpy_code import load
 from derive.operations import BatchMean, BatchSum
-from derive.quantities import At, LearningRate, N, T, k
+from derive.quantities import LearningRate, N, T, k
 from derive.rules import Relation
-from derive.unroll import nest, right_hand_sides
+from derive.unroll import right_hand_sides
 
 DIGITS = 30
 """To how many digits the two sides of an equation must agree."""
 WORKING_DIGITS = 110
 NUDGE = "1e-28"
-"""A central difference with this step is wrong by its square, and a second one loses its square in digits: both leave 50."""
+"""A central difference is wrong by the square of this, and a second one loses that many digits: either leaves 50."""
 SYMBOLIC_STEPS = (1, 2, 3, 4)
 COMPLEX_STEP = 1e-30
 CODE_BOUND = 1e-12
@@ -74,7 +74,7 @@ def certify(derivation: Derivation, source: str) -> dict[str, Any]:
     }
 
 
-# --- the gradient against SymPy's diff ---------------------------------------------------------------------------------
+# --- the gradient against SymPy's diff ---
 
 
 def check_against_diff(derivation: Derivation) -> None:
@@ -87,7 +87,8 @@ def check_against_diff(derivation: Derivation) -> None:
             rest = expand(gradient - nested.diff(weight))
             if rest != S.Zero:
                 raise CertificateError(
-                    f"cell {cell.name!r}, T = {steps}: the derived gradient for {weight} differs from SymPy's diff by {rest}"
+                    f"cell {cell.name!r}, T = {steps}: the derived gradient for {weight} differs from SymPy's diff by "
+                    f"{rest}"
                 )
 
 
@@ -133,7 +134,7 @@ def _spread(term: Expr, steps: int) -> Expr:
     return Add(*(term.function.subs(index, step) for step in range(int(first), int(last.subs(T, steps)) + 1)))
 
 
-# --- every equation, at points ------------------------------------------------------------------------------------------
+# --- every equation, at points ---
 
 
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:
@@ -177,10 +178,7 @@ def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int 
 
 def with_rates(point: Point, draw: random.Random) -> Point:
     """The same point, with random learning rates."""
-    rates = {
-        LearningRate(f"eta_{p.name}", rf"\eta_{{{p.latex}}}", p): mpmath.mpf(draw.randint(1, 99)) / 97
-        for p in point.cell.parameters
-    }
+    rates = {LearningRate.of_weight(weight): mpmath.mpf(draw.randint(1, 99)) / 97 for weight in point.cell.parameters}
     return Point(point.cell, point.steps, point.sequences, {**point.given, **rates}, point.nudge, point.number)
 
 
@@ -249,31 +247,25 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
     return len(left)
 
 
-# --- the generated code -------------------------------------------------------------------------------------------------
-
-
-def load(source: str, name: str) -> types.ModuleType:
-    """A generated module, run from its text."""
-    module = types.ModuleType(name)
-    exec(compile(source, f"<{name}>", "exec"), module.__dict__)
-    return module
+# --- the generated code ---
 
 
 def check_code(cell: Cell, source: str) -> None:
     """Compares `value_and_gradient` with the complex-step derivative of `loss`, for several shapes."""
-    network = load(source, f"{cell.name}.network")
+    network = load(source, cell.name)
     for (sequences, steps), seed in product(SHAPES, range(3)):
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(sequences, steps))
         t = generator.normal(size=sequences)
         parameters = network.Parameters(*generator.normal(size=len(cell.parameters)))
-        value, gradient = network.value_and_gradient(parameters, X, t)
+        _value, gradient = network.value_and_gradient(parameters, X, t)
         numeric = complex_step(network, parameters, X, t)
         scale = max(abs(slope) for slope in numeric)
         for weight, ours, theirs in zip(cell.parameters, gradient, numeric, strict=True):
             if not abs(ours - theirs) <= CODE_BOUND * scale:
                 raise CertificateError(
-                    f"cell {cell.name!r}, network.py: the gradient for {weight} is {ours!r}, the complex step says {theirs!r}, "
+                    f"cell {cell.name!r}, network.py: the gradient for {weight} is {ours!r}, the complex step says "
+                    f"{theirs!r}, "
                     f"at N = {sequences}, T = {steps}, {parameters}"
                 )
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Mul, Pow, S, Sum, Symbol, expand, factor_terms
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Sum, Symbol, expand, factor_terms
 
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
 from derive.errors import CertificateError
-from derive.operations import BatchSum, Total
+from derive.operations import BatchSum, Rounded, Total
 from derive.quantities import LOSS, Parameter, State, T, indexed_of, k, varies_by_sequence
 from derive.rules import (
     BASE_CASE,
@@ -29,6 +29,17 @@ from derive.rules import (
 
 j = Symbol("j", integer=True, positive=True)
 m = Symbol("m", integer=True, nonnegative=True)
+
+FATES = (
+    (Rational(3, 2), "it explodes"),
+    (Integer(1), "it keeps its size"),
+    (Rational(1, 2), "it vanishes"),
+    (Integer(0), "it is gone after one step"),
+    (Rational(-1, 2), "it vanishes, and its sign alternates"),
+    (Integer(-1), "its sign alternates"),
+    (Rational(-3, 2), "it explodes, and its sign alternates"),
+)
+"""What repeated multiplication does to an adjoint, by the factor."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def geometric(recurrence: Affine, last: Expr) -> Expr:
 def slope(recurrence: Affine, wrt: Parameter, last: Expr) -> Expr:
     """The derivative of the closed form with respect to a weight.
 
-    The term j = `last` of the power's derivative is zero and is left out: written with the others it would be 0 · a^{-1}.
+    The term j = `last` of the power's derivative is zero and is left out: written like the others it is 0 · a^{-1}.
     """
     a, b, start = recurrence.factor, recurrence.drive.subs(k, j), recurrence.start
     by_drive = Sum(a ** (last - j) * b.diff(wrt), (j, S.One, last))
@@ -149,7 +160,10 @@ def write_reach(recurrence: Affine, local: Equation, backward: Backward, ledger:
         Total(state[k], state[k - m]), a**m, ITERATE, (local,), (Range(k, S.One, T), Range(m, S.Zero, k))
     )
     delta = backward.adjoints[state]
-    ledger.equation(delta[T - m], delta[T] * a**m, ITERATE, (*backward.step, reach), (Range(m, S.Zero, T - 1),))
+    faded = ledger.equation(delta[T - m], delta[T] * a**m, ITERATE, (*backward.step, reach), (Range(m, S.Zero, T - 1),))
+    ledger.remark("So everything depends on the powers of {a}. By {equation}, ten steps back:", a=a, equation=faded)
+    rows = tuple((value, Rounded(value**10, 3), words) for value, words in FATES)
+    ledger.table((a, "times, after ten steps", "the adjoint"), rows)
     return reach
 
 
@@ -175,7 +189,7 @@ def write_slopes(
 ) -> dict[Parameter, Equation]:
     """Writes ds_T/dW for every weight, and proves each by induction against the derivative of the recurrence.
 
-    Differentiating s_{k+1} = a s_k + b_{k+1} gives ds_{k+1}/dW = a ds_k/dW + a' s_k + b'_{k+1}; the closed form must obey it.
+    Differentiating s_{k+1} = a s_k + b_{k+1} gives ds_{k+1}/dW = a ds_k/dW + a' s_k + b'_{k+1}, which it must obey.
     """
     state, a = recurrence.state, recurrence.factor
     written = {}

@@ -127,7 +127,8 @@ def write_learning_rates(
     for i, root in enumerate((smallest, largest), start=1):
         ledger.equation(Eigenvalue(i, at_solution.lhs), root, EIGENVALUES, (at_solution,), at_example=True)
     ledger.remark(
-        "About {smallest} and {largest}: both positive, so the solution is a minimum; and {ratio} times apart, so it lies in a "
+        "About {smallest} and {largest}: both positive, so the solution is a minimum; and {ratio} times apart, so it "
+        "lies in a "
         "narrow valley, steep across and almost flat along.",
         smallest=Rounded(smallest, 4),
         largest=Rounded(largest, 4),
@@ -140,8 +141,10 @@ def write_learning_rates(
     border = expand((2 * eye(2) - diag(*rates) * hessian).det())
     boundary = ledger.equation(Determinant(eye(2), update), border, STABILITY, (linear,), at_example=True)
     ledger.remark(
-        "{J} is the derivative of one update with respect to the weights. Its eigenvalues are real, and below 1 for positive "
-        "learning rates, so the only way to lose stability is through $-1$. Training is stable where {equation} is positive and "
+        "{J} is the derivative of one update with respect to the weights. Its eigenvalues are real, and below 1 for "
+        "positive "
+        "learning rates, so the only way to lose stability is through $-1$. Training is stable where {equation} is "
+        "positive and "
         r"{trace} is less than 4. With one rate for both weights that is $0 < \eta <$ {bound}.",
         J=update,
         equation=boundary,
@@ -171,7 +174,10 @@ def write_learning_rates(
     )
     ledger.table(header, tuple(rows))
     _say_what_it_means(example, border, rates, chosen, boundary, spectral_radius(hessian, chosen), ledger)
-    ledger.figure("learning_rates", "The stable learning rates, and what an update leaves of the error there.")
+    ledger.figure(
+        "learning_rates",
+        "How many updates one more digit costs, by the two learning rates. Beyond the red border training diverges.",
+    )
 
 
 def _say_what_it_means(
@@ -190,9 +196,11 @@ def _say_what_it_means(
         for rate in rates
     ]
     ledger.remark(
-        "The example's rates are {stable}: {equation} is {value} there. With the other one kept, {first} could be raised to "
-        "{first_bound} and {second} to {second_bound}. They are safe and slow: along the valley an update leaves {factor} of the "
-        "error, and {epochs} updates leave {left}; that is how close to the solution training with them can end.",
+        "The example's rates are {stable}: {equation} is {value} there. With the other one kept, {first} could be "
+        "raised to "
+        "{first_bound} and {second} to {second_bound}. They are safe and slow: along the valley an update leaves "
+        "{factor} of the "
+        "error, and {epochs} updates leave {left}: that far from the solution training with them ends.",
         stable="stable" if factor < 1 else "unstable",
         equation=boundary,
         value=Rounded(border.subs(at_chosen), 3),
@@ -205,8 +213,10 @@ def _say_what_it_means(
         left=Rounded(factor**example.epochs, 2),
     )
     ledger.remark(
-        "No pair is faster than the best one. Scaling both weights by their own rate turns $H$ into a matrix with the entries "
+        "No pair is faster than the best one. Scaling both weights by their own rate turns $H$ into a matrix with the "
+        "entries "
         r"$\eta_i H_{ii}$ on the diagonal. Whatever the rates, (trace)$^2$ / determinant of it is at least "
-        r"$4 / (1 - c^2)$ with $c = H_{12} / \sqrt{H_{11} H_{22}}$, and equal to it only where both diagonal entries are alike; and the "
+        r"$4 / (1 - c^2)$ with $c = H_{12} / \sqrt{H_{11} H_{22}}$, and equal to it only where both diagonal entries "
+        r"are alike; and the "
         r"smaller that ratio, the closer the two eigenvalues. The best pair leaves $c$ of the error.",
     )

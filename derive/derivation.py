@@ -62,11 +62,11 @@ class Table:
     """A table whose cells are expressions, equations or words.
 
     Attributes:
-        header: The column titles, words with LaTeX between dollar signs.
+        header: The column titles, of the same kinds as the cells.
         rows: One tuple a row.
     """
 
-    header: tuple[str, ...]
+    header: tuple[Any, ...]
     rows: tuple[tuple[Any, ...], ...]
 
 
@@ -93,6 +93,11 @@ class Section:
     title: str
     entries: tuple[Entry, ...]
     elided: frozenset[int] = frozenset()
+
+    @property
+    def shown_equations(self) -> tuple[Equation, ...]:
+        """The equations of the section that are not elided."""
+        return tuple(e for e in self.entries if isinstance(e, Equation) and e.number not in self.elided)
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class Ledger:
         """Adds a paragraph."""
         self._sections[-1][1].append(Remark(template, values))
 
-    def table(self, header: tuple[str, ...], rows: tuple[tuple[Any, ...], ...]) -> None:
+    def table(self, header: tuple[Any, ...], rows: tuple[tuple[Any, ...], ...]) -> None:
         """Adds a table."""
         self._sections[-1][1].append(Table(header, rows))
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from derive.cell import Cell
 from derive.derivation import Equation, Ledger
 from derive.operations import Total
 from derive.quantities import LOSS, LearningRate, Parameter
 from derive.rules import GRADIENT_DESCENT
-
-
-def name_learning_rates(cell: Cell) -> tuple[LearningRate, ...]:
-    """η_W for every weight W."""
-    return tuple(LearningRate(f"eta_{weight.name}", rf"\eta_{{{weight.latex}}}", weight) for weight in cell.parameters)
 
 
 def write_update(

@@ -132,6 +132,7 @@ def _block(entry: Entry, form: Format, code: Mapping[int, list[str]], explained:
                 "kind": "equation",
                 "number": entry.number,
                 "latex": form.formulas.equation(entry),
+                "over": form.formulas.ranges(entry),
                 "rule": form.words(entry.rule.name),
                 "law": law,
                 "uses": [form.reference(number) for number in shortened(entry.uses)],
@@ -142,7 +143,7 @@ def _block(entry: Entry, form: Format, code: Mapping[int, list[str]], explained:
         case Table():
             return {
                 "kind": "table",
-                "header": [form.text(title) for title in entry.header],
+                "header": [form.value(title) for title in entry.header],
                 "rows": [[form.value(value) for value in row] for row in entry.rows],
             }
         case Figure():

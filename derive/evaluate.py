@@ -34,7 +34,7 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At, LearningRate, N, Quantity, T, k, quantity_of
+from derive.quantities import LOSS, Adjoint, At, N, Quantity, T, k, quantity_of
 
 Value: TypeAlias = Any
 """A number, an array of N numbers (one a sequence), or a matrix of numbers."""
@@ -74,7 +74,7 @@ class Point:
 
         Args:
             given: Parameters, inputs and targets.
-            shifted: What to add to a computed quantity once it is computed, by atom: how a derivative with respect to it is taken.
+            shifted: What to add to a quantity once it is computed, by atom; so its derivatives are taken.
         """
         values = dict(given)
         zeros = np.full(self.sequences, self.number(0), dtype=object)
@@ -133,7 +133,8 @@ class Point:
             case Marked() | Rounded():
                 return compute(expression.args[0])
             case Partial():
-                return self._partial(*expression.args, values, index)
+                of, wrt = expression.args
+                return self._partial(of, wrt, values, index)
             case Total():
                 return self._total(expression.args[0], expression.args[1:], index)
             case MatrixBase():
@@ -195,7 +196,7 @@ class Point:
         return slope
 
     def _total(self, of: Expr, wrt: tuple[Expr, ...], index: Mapping[Symbol, int]) -> Value:
-        """d of/d wrt: the whole forward pass is run with `wrt` a little to each side."""
+        """D of/d wrt: the whole forward pass is run with `wrt` a little to each side."""
         of = self._place(of, index)
         places = tuple(self._place(atom, index) for atom in wrt)
         if (of, *places) not in self._totals:

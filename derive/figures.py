@@ -19,7 +19,7 @@ from derive.cell import Landscape
 from derive.derivation import Derivation, Figure
 from derive.operations import Hessian
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "derive",
     "svg.fonttype": "path",
     "font.size": 10,
@@ -30,7 +30,7 @@ STYLE = {
 }
 METADATA = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
 COLOURS = ("#0b7285", "#c92a2a", "#5f3dc4", "#e67700", "#2b8a3e", "#364fc7")
-GRID = 101
+GRID = 81
 """Points along each axis of a surface."""
 
 
@@ -103,9 +103,9 @@ def loss_surface(derivation: Derivation, network: Any) -> Canvas:
             ]
         )
         floor = np.percentile(losses, 1)
-        levels = np.geomspace(floor, losses.max(), 24)
+        levels = np.geomspace(floor, losses.max(), 16)
         filled = axes.contourf(ticks, ticks, np.maximum(losses, floor), levels, norm=LogNorm(), cmap="viridis")
-        canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label=r"loss $\xi$")
+        canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label=r"loss $\xi$", shrink=0.8)
         _mark_points(axes, derivation, (low, high))
     return canvas
 
@@ -128,20 +128,19 @@ def _mark_points(axes: Axes, derivation: Derivation, window: tuple[float, float]
 
 
 def learning_rates(derivation: Derivation, network: Any) -> Canvas:
-    """What an update leaves of the error, over the two learning rates, up to the border of stability."""
+    """How many updates a digit costs, over the two learning rates, up to the border of stability."""
     equation = next(equation for equation in derivation.equations if isinstance(equation.lhs, Hessian))
     hessian = np.array(equation.rhs.tolist(), dtype=float)
     first, second = derivation.cell.parameters
-    x, y = (np.linspace(0, 1.05 * 2 / hessian[i, i], 2 * GRID) for i in range(2))
-    horizontal, vertical = np.meshgrid(x, y)
-    rates = np.stack([horizontal, vertical], axis=-1)
-    eigenvalues = np.linalg.eigvals(np.eye(2) - rates[..., :, None] * hessian)
-    factor = np.abs(eigenvalues).max(axis=-1)
+    x, y = (np.geomspace(1e-4, 1.5, GRID) * 2 / hessian[i, i] for i in range(2))
+    rates = np.stack(np.meshgrid(x, y), axis=-1)
+    factor = np.abs(np.linalg.eigvals(np.eye(2) - rates[..., :, None] * hessian)).max(axis=-1)
+    updates = np.log(10) / -np.log(np.where(factor < 1, factor, np.nan))
     canvas = Canvas(figsize=(7.2, 4.4))
-    axes = canvas.add_subplot()
-    filled = axes.contourf(x, y, factor, np.linspace(factor.min(), 1, 9), cmap="viridis_r")
+    axes = canvas.add_subplot(xscale="log", yscale="log")
+    filled = axes.contourf(x, y, updates, 10.0 ** np.arange(1.5, 6.1, 0.25), norm=LogNorm(), cmap="viridis_r")
     axes.contour(x, y, factor, [1.0], colors="#c92a2a", linewidths=1.5)
-    canvas.colorbar(filled, ax=axes, label="error kept by an update")
+    canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label="updates for one more digit")
     example = derivation.cell.example
     if example is not None:
         chosen = [example.learning_rates[weight.name] for weight in (first, second)]
@@ -150,7 +149,7 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     axes.plot(*[2 / eigen.sum()] * 2, "s", color="#364fc7", label="best single rate")
     axes.plot(1 / hessian[0, 0], 1 / hessian[1, 1], "D", color="#c92a2a", label="best pair")
     axes.set(xlabel=rf"$\eta_{{{first.latex}}}$", ylabel=rf"$\eta_{{{second.latex}}}$")
-    axes.legend(loc="upper right", frameon=False)
+    axes.legend(loc="lower left", frameon=True)
     return canvas
 
 

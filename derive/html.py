@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from markupsafe import escape
+from html import escape
 
 from derive.derivation import Derivation
 from derive.document import Format, view
@@ -12,13 +12,18 @@ from derive.templating import render
 
 
 class Html(Format):
-    """Words, formulas and references in HTML."""
+    """Words, formulas and references in HTML.
 
-    formulas = Formulas(marked=r"\class{{repeated}}{{{}}}")
+    Args:
+        formulas: The printer of formulas, where repeating terms are not to be marked by a class of the page.
+    """
+
+    def __init__(self, formulas: Formulas | None = None) -> None:
+        self.formulas = formulas or Formulas(marked=r"\class{{repeated}}{{{}}}")
 
     def words(self, text: str) -> str:
         """Escapes what a browser would read as markup."""
-        return str(escape(text))
+        return escape(text)
 
     def formula(self, latex: str) -> str:
         r"""\(…\), for MathJax."""

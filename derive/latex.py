@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Sum, Symbol, fraction
+from sympy import Add, Expr, Mul, Pow, Rational, S, Sum, fraction
 from sympy.matrices import MatrixBase
 from sympy.printing.latex import LatexPrinter
-from sympy.printing.precedence import PRECEDENCE
 
 from derive.derivation import Equation, Range
 from derive.notation import is_negative, ordered_factors, ordered_terms
@@ -26,7 +25,7 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import At, N, Quantity
+from derive.quantities import Adjoint, At, N, Quantity
 from derive.rules import Relation
 
 DEEPEST = 4
@@ -36,7 +35,7 @@ RELATIONS = {Relation.EQUALS: "=", Relation.DEFINES: ":=", Relation.BECOMES: r"\
 
 
 class Formulas(LatexPrinter):
-    """One method a node; no mathematics.
+    r"""One method a node; no mathematics.
 
     Args:
         marked: LaTeX of a marked term, with `{}` for its formula; how a repeating term is coloured.
@@ -47,16 +46,20 @@ class Formulas(LatexPrinter):
         super().__init__({"mat_str": "pmatrix", "mat_delim": ""})
         self._marked, self._operator = marked, operator
         self._per_sequence = False  # inside a sum over the batch, where every quantity carries its (n)
+        self._inside_mark = False
         self._depth = 0
 
     def equation(self, equation: Equation) -> str:
-        """Both sides, and the range of the indices."""
+        """Both sides."""
         left, relation = self.doprint(equation.lhs), self.relation(equation)
         terms = ordered_terms(equation.rhs) if equation.rhs.has(Chain) else []
         if len(terms) > 1:
             return self._one_term_a_line(f"{left} {relation}", terms)
-        over = r",\; ".join(self.range(each) for each in equation.over)
-        return f"{left} {relation} {self.doprint(equation.rhs)}" + (rf", \qquad {over}" if over else "")
+        return f"{left} {relation} {self.doprint(equation.rhs)}"
+
+    def ranges(self, equation: Equation) -> str:
+        """For which indices it holds; empty for an equation without a free index."""
+        return r",\; ".join(self.range(each) for each in equation.over)
 
     def _one_term_a_line(self, left: str, terms: list[Expr]) -> str:
         """A long sum, one path of the chain rule a line, dots between where there are many."""
@@ -70,7 +73,7 @@ class Formulas(LatexPrinter):
         return r"\approx" if isinstance(equation.rhs, Rounded) else RELATIONS[equation.rule.relation]
 
     def range(self, over: Range) -> str:
-        """k = 1, …, T."""
+        """K = 1, …, T."""
         index, first, last = map(self.doprint, (over.index, over.first, over.last))
         return rf"{index} = {first}, \dots, {last}"
 
@@ -83,7 +86,14 @@ class Formulas(LatexPrinter):
             f"_{{{self._print(atom.index)}}}" if len(self._print(atom.index)) > 1 else f"_{self._print(atom.index)}"
         )
         name = f"{base}{subscript}" + (f"^{superscript}" if superscript else "")
-        return self._with_sequence(name, atom.quantity)
+        text = self._with_sequence(name, atom.quantity)
+        return self._mark(text) if isinstance(atom.quantity, Adjoint) else text
+
+    def _mark(self, text: str) -> str:
+        """In the colour of what repeats; once is enough."""
+        if self._inside_mark:
+            return text
+        return self._marked.format(text)
 
     def _with_sequence(self, name: str, quantity: Quantity) -> str:
         if not (self._per_sequence and quantity.per_sequence):
@@ -92,8 +102,11 @@ class Formulas(LatexPrinter):
 
     def _print_Marked(self, marked: Marked) -> str:
         if marked.expression == marked.name:
-            return self._marked.format(self._print(marked.name))
-        return self._marked.format(rf"\underbrace{{{self._print(marked.expression)}}}_{{{self._print(marked.name)}}}")
+            return str(self._print(marked.name))
+        self._inside_mark = True
+        text = rf"\underbrace{{{self._print(marked.expression)}}}_{{{self._print(marked.name)}}}"
+        self._inside_mark = False
+        return self._mark(text)
 
     def _print_Chain(self, chain: Chain) -> str:
         shown: list[Any] = list(chain.args)

@@ -1,7 +1,7 @@
 """The order in which sums and products are written, the same on paper and in code.
 
-SymPy sorts by its own rules (`W_{rec} s_{k-1}`, `-t + s_T`). Here a product runs adjoint, state, input, parameter, as in
-δ_k x_k and s_{k-1} W_rec, and a sum has what is subtracted last, as in s_T - t.
+SymPy sorts by its own rules (`W_{rec} s_{k-1}`, `-t + s_T`). Here a product runs adjoint, state, input, parameter,
+as in δ_k x_k and s_{k-1} W_rec, and a sum has what is subtracted last, as in s_T - t.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterable, Mapping
 
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
@@ -285,3 +286,15 @@ def print_example(cell: Cell, example: Example) -> str:
         "learning_rates": by_name(example.learning_rates),
     }
     return render("example.py.j2", fields)
+
+
+def load(source: str, name: str) -> types.ModuleType:
+    """A generated module, run from its text, without a file.
+
+    Args:
+        source: The text of network.py.
+        name: The cell's name, for messages.
+    """
+    module = types.ModuleType(f"{name}.network")
+    exec(compile(source, f"<{name}/network.py>", "exec"), module.__dict__)
+    return module

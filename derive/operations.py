@@ -16,6 +16,7 @@ class Operation(Expr):
     is_commutative = True
 
     def __new__(cls, *arguments: Any) -> Operation:
+        """Holds the arguments, made into SymPy's own objects."""
         operation: Operation = Expr.__new__(cls, *map(sympify, arguments))
         return operation
 
@@ -41,7 +42,7 @@ class Chain(Operation):
 
 
 class Marked(Operation):
-    """`Marked(expression, name)`: an expression that has a name, shown with it wherever it occurs; its value is the expression's."""
+    """`Marked(expression, name)`: an expression shown with its name wherever it occurs; its value is unchanged."""
 
     @property
     def expression(self) -> Expr:

@@ -1,4 +1,4 @@
-"""What is written for a cell, and how it gets onto the disk: all of it or nothing, and nothing of the user's is touched."""
+"""What is written for a cell, and how it gets onto the disk: all or nothing, and nothing of the user's is touched."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
 
-from derive.certify import certify, load
+from derive.certify import certify
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
 from derive.figures import draw
 from derive.html import print_html
 from derive.lower import lower
 from derive.markdown import print_markdown
-from derive.numpy_code import print_example, print_network
+from derive.numpy_code import load, print_example, print_network
 from derive.templating import render
 from derive.tex import print_tex
 
@@ -54,7 +54,7 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     if cell.example is not None:
         texts["example.py"] = formatted(print_example(cell, cell.example))
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
-    network = load(source, f"{cell.name}.network")
+    network = load(source, cell.name)
     for section in derivation.sections:
         for entry in section.entries:
             if isinstance(entry, Figure):
@@ -121,7 +121,7 @@ def same(path: Path, content: bytes) -> bool:
 
 
 def differences(files: Mapping[str, bytes], folder: Path) -> list[str]:
-    """How a folder differs from what is derived now: a diff for each changed file, a line for each one too many or missing."""
+    """How a folder differs from what is derived now: a diff a changed file, a line a missing or a stray one."""
     found: list[str] = []
     for path, content in sorted(files.items()):
         if not committed(path) or same(folder / path, content):
@@ -166,7 +166,8 @@ def compile_pdf(folder: Path) -> Path:
     tool = next((tool for tool in tools if shutil.which(tool)), None)
     if tool is None:
         raise DeriveError(
-            "no TeX found to make a PDF with; install one (Debian: apt install texlive-latex-base texlive-latex-recommended lmodern latexmk)"
+            "no TeX found to make a PDF with; install one (Debian: apt install texlive-latex-base "
+            "texlive-latex-recommended lmodern latexmk)"
         )
     for _ in range(3 if tool == "pdflatex" else 1):  # pdflatex alone needs further runs for the references
         done = subprocess.run(tools[tool], cwd=folder, capture_output=True, text=True, errors="replace")

@@ -1,14 +1,14 @@
 """From a cell to its derivation: the stages in order.
 
-| stage                    | in → out                       | says                                                             |
-|--------------------------|--------------------------------|------------------------------------------------------------------|
-| `unroll.describe`        | Cell → Forward                 | the cell's own equations, for every T                            |
-| `unroll.unroll`          | Cell, T → equations            | the same for k = 1 … T with T a number, and nested               |
-| `bptt.paths`, `repeating`| equations → terms              | the chain rule written out, and what repeats in it               |
-| `bptt.differentiate`     | Forward → Backward             | the adjoint recurrence, the contributions, the gradients         |
-| `closed_form`            | Affine → equations             | s_T and the gradients without a recurrence, proved by induction  |
-| `curvature`              | closed form → equations        | the Hessian, and which learning rates are stable                 |
-| `descent`                | gradients → equations          | the update                                                       |
+| stage                     | in → out                | says                                                        |
+|---------------------------|-------------------------|-------------------------------------------------------------|
+| `unroll.describe`         | Cell → Forward          | the cell's own equations, for every T                       |
+| `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T with T a number, and nested          |
+| `bptt.paths`, `repeating` | equations → terms       | the chain rule written out, and what repeats in it          |
+| `bptt.differentiate`      | Forward → Backward      | the adjoint recurrence, the contributions, the gradients    |
+| `closed_form`             | Affine → equations      | s_T and its gradients without a recurrence, by induction    |
+| `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
+| `descent`                 | gradients → equations   | the update                                                  |
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from derive.cell import Cell
 from derive.closed_form import affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
 from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
-from derive.descent import name_learning_rates, write_update
+from derive.descent import write_update
 from derive.errors import UsageError
-from derive.quantities import LOSS, Quantity
+from derive.quantities import LOSS, LearningRate, Quantity
 from derive.repeating import find, mark, operations_named, operations_written_out, write_terms
 from derive.unroll import describe, show_nested, unroll, unroll_loss
 
@@ -30,7 +30,7 @@ STEPS = 3
 """How many steps the unrolled display has unless asked otherwise."""
 
 
-def derive(cell: Cell, steps: int = STEPS) -> Derivation:
+def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     """Derives backpropagation through time for a cell.
 
     Args:
@@ -50,7 +50,7 @@ def derive(cell: Cell, steps: int = STEPS) -> Derivation:
     backward = _write_adjoints(cell, forward, ledger)
     _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
-    update = write_update(name_learning_rates(cell), backward.gradients, ledger)
+    update = write_update(learning_rates(cell), backward.gradients, ledger)
     return Derivation(cell, steps, ledger.close(), forward, backward, update)
 
 
@@ -82,12 +82,14 @@ def _write_chain_rule(
 ) -> dict[tuple[Quantity, Quantity], Equation]:
     ledger.section("The chain rule at every state")
     ledger.remark(
-        "$\\partial$ and $d$ are kept apart: $\\partial$ looks at one equation only, $d$ follows every path through the network."
+        "$\\partial$ and $d$ are kept apart: $\\partial$ looks at one equation only, $d$ follows every path through "
+        "the network."
     )
     local = write_local_partials(cell, steps, forward, ledger)
     if (count := number_of_paths(cell, steps)) > 1:
         ledger.remark(
-            f"Up to {count} paths lead from the loss to one quantity, and written out there would be a product for each of "
+            f"Up to {count} paths lead from the loss to one quantity, and written out there would be a product for "
+            f"each of "
             "them. The adjoints below add them up as they go, so that no path is walked twice."
         )
         return local
@@ -98,15 +100,18 @@ def _write_chain_rule(
 
     ledger.section("The terms that repeat")
     ledger.remark(
-        "Two paths that start alike share the product so far. Every product that at least two of the {count} paths above begin "
+        "Two paths that start alike share the product so far. Every product that at least two of the {count} paths "
+        "above begin "
         "with gets a name; it is marked wherever it occurs.",
         count=str(len(found)),
     )
     write_terms(terms, adjoints, steps, ledger)
     before, after = operations_written_out(found), operations_named(found, terms)
     ledger.remark(
-        "Evaluated path by path, the products above take {before} additions and multiplications; with the terms named and each "
-        "computed once from the one before, {after}. The first number grows with the square of $T$, the second in proportion to it.",
+        "Evaluated path by path, the products above take {before} additions and multiplications; with the terms named "
+        "and each "
+        "computed once from the one before, {after}. The first number grows with the square of $T$, the second in "
+        "proportion to it.",
         before=str(before),
         after=str(after),
     )
@@ -116,7 +121,8 @@ def _write_chain_rule(
 def _write_adjoints(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
     ledger.section("Backpropagation through time, for any T")
     ledger.remark(
-        "The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs backwards "
+        "The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs "
+        "backwards "
         "from the last step, and all gradients follow from them."
     )
     return differentiate(cell, forward, ledger)
@@ -144,6 +150,14 @@ def _write_closed_form(
     closed = write_closed_form(recurrence, forward, ledger)
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
+    ledger.remark(
+        "Backpropagation through time gives the same: both sums obey the recurrence $d s_{k+1} / dW = a\\, d s_k / dW "
+        "+ \\dots$ that "
+        "differentiating {equation} gives, and both are zero for no steps. That the closed form obeys it is proved by "
+        "the same "
+        "induction, symbolically, before this page is written.",
+        equation=forward.step[0],
+    )
 
     ledger.section("The curvature of the loss")
     if cell.landscape is not None and len(cell.parameters) == 2:
@@ -157,4 +171,9 @@ def _write_closed_form(
     at_solution = write_hessian_at_solution(cell, cell.example, gradients, second, ledger)
     if len(cell.parameters) == 2:
         ledger.section("Which learning rates converge")
-        write_learning_rates(cell, cell.example, at_solution, name_learning_rates(cell), ledger)
+        write_learning_rates(cell, cell.example, at_solution, learning_rates(cell), ledger)
+
+
+def learning_rates(cell: Cell) -> tuple[LearningRate, ...]:
+    """η_W for every weight W."""
+    return tuple(LearningRate.of_weight(weight) for weight in cell.parameters)

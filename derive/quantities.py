@@ -54,6 +54,7 @@ class Quantity(NotIterable, AtomicExpr):
     meaning: str
 
     def __new__(cls, name: str, latex: str = "", meaning: str = "") -> Quantity:
+        """See the class."""
         self = AtomicExpr.__new__(cls)
         self.name, self.latex, self.meaning = str(name), latex or str(name), meaning
         return self
@@ -127,11 +128,12 @@ class Adjoint(Quantity):
     of: Quantity
 
     def __new__(cls, name: str, latex: str, of: Quantity) -> Adjoint:
+        """See the class."""
         self = super().__new__(cls, name, latex, f"derivative of the loss with respect to {of.name}[k]")
         self.of = of
         return self
 
-    def __getnewargs__(self) -> tuple[str, str, Quantity]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str, str, Quantity]:
         return self.name, self.latex, self.of
 
 
@@ -159,12 +161,18 @@ class LearningRate(Quantity):
     of: Parameter
 
     def __new__(cls, name: str, latex: str, of: Parameter) -> LearningRate:
+        """See the class."""
         self = super().__new__(cls, name, latex, f"learning rate of {of.name}")
         self.of = of
         return self
 
-    def __getnewargs__(self) -> tuple[str, str, Parameter]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str, str, Parameter]:
         return self.name, self.latex, self.of
+
+    @classmethod
+    def of_weight(cls, weight: Parameter) -> LearningRate:
+        """η_W."""
+        return cls(f"eta_{weight.name}", rf"\eta_{{{weight.latex}}}", weight)
 
 
 class At(Expr):

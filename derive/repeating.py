@@ -1,7 +1,7 @@
 """Finding the terms that repeat in the unrolled gradient, counting them, and naming them.
 
-The chain rule, written out, multiplies partial derivatives from the loss backwards. Two paths that start alike share the
-product so far; the longest shared products are worth a name. They turn out to be the adjoints δ_k.
+The chain rule, written out, multiplies partial derivatives from the loss backwards. Two paths that start alike share
+the product so far; the longest shared products are worth a name. They turn out to be the adjoints δ_k.
 """
 
 from __future__ import annotations

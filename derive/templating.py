@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from derive.quantities import Quantity
 
-templates = Environment(
-    loader=PackageLoader("derive"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    # LaTeX is full of braces and percent signs, so the templates use other marks.
-    block_start_string="<%",
-    block_end_string="%>",
-    variable_start_string="<<",
-    variable_end_string=">>",
-    comment_start_string="<#",
-    comment_end_string="#>",
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def sentence(quantity: Quantity) -> str:
@@ -31,8 +18,29 @@ def sentence(quantity: Quantity) -> str:
     return f"{meaning[0].upper()}{meaning[1:]}."
 
 
-templates.filters["sentence"] = sentence
-templates.filters["gradient"] = "gradient_{}".format
+@cache
+def templates() -> Environment:
+    """Where templates come from and which marks they use."""
+    # Imported here, so that a calculation that prints nothing does not wait for it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("derive"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # LaTeX is full of braces and percent signs, so the templates use other marks.
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters["sentence"] = sentence
+    environment.filters["gradient"] = "gradient_{}".format
+    return environment
 
 
 def render(template: str, fields: Mapping[str, Any]) -> str:
@@ -42,4 +50,4 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
         template: Its file name in derive/templates/.
         fields: What its marks stand for; a missing one is an error.
     """
-    return templates.get_template(template).render(fields)
+    return templates().get_template(template).render(fields)

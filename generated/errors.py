@@ -1,7 +1,7 @@
 """The one error that the trainer shows to its user."""
 
 
-class BadInput(Exception):
+class InputError(Exception):
     """Something the user gave cannot be used.
 
     The message is one line that says what is wrong, where, and how to cure it. The command line

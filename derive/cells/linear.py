@@ -6,7 +6,7 @@ from sympy import Eq
 from derive import Cell, Example, Input, Landscape, Parameter, State, T, Target, k, mean
 
 W_x = Parameter("Wx", "W_x", "weight of the input")
-W_rec = Parameter("Wrec", r"W_{rec}", "weight of the previous state")
+W_rec = Parameter("Wrec", r"W_{\mathrm{rec}}", "weight of the previous state")
 x = Input("x", meaning="input, 0 or 1")
 s = State("s", meaning="state: the count so far")
 t = Target("t", meaning="target: how many inputs are 1")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import BadInput
+from .errors import InputError
 
 Array = npt.NDArray[Any]
 
@@ -32,21 +32,21 @@ def read_data(path: Path) -> tuple[Array, Array]:
         X (N × T) and t (N): float64 from a CSV file, from an NPZ file with the dtypes stored there.
 
     Raises:
-        BadInput: The file is missing or not readable, or what it holds is not such a data set.
+        InputError: The file is missing or not readable, or what it holds is not such a data set.
     """
     parsers = {".csv": _parse_csv, ".npz": _parse_npz}
     if path.is_dir():
-        raise BadInput(f"{path} is a folder: name a .csv or .npz file in it")
+        raise InputError(f"{path} is a folder: name a .csv or .npz file in it")
     if path.suffix.lower() not in parsers:
-        raise BadInput(f"{path}: unknown extension {path.suffix!r}, expected .csv or .npz")
+        raise InputError(f"{path}: unknown extension {path.suffix!r}, expected .csv or .npz")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file") from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     if not content:
-        raise BadInput(f"{path} is empty: it needs at least one sequence and its target")
+        raise InputError(f"{path} is empty: it needs at least one sequence and its target")
     return parsers[path.suffix.lower()](path, content)
 
 
@@ -54,24 +54,24 @@ def _parse_csv(path: Path, content: bytes) -> tuple[Array, Array]:
     """Split a table into the inputs X (N × T) and its last column, the targets t (N)."""
     rows = _csv_rows(path, content)
     if not rows:
-        raise BadInput(f"{path} holds only blank lines: it needs one sequence a row")
+        raise InputError(f"{path} holds only blank lines: it needs one sequence a row")
 
     first_line, first_row = rows[0]
     width = len(first_row)
     if width == 1:
-        raise BadInput(
+        raise InputError(
             f"{path} has a single column, which leaves no room for a target: "
             "separate the columns with commas, the target last"
         )
     if not any(_is_number(cell) for cell in first_row):
         del rows[0]
         if not rows:
-            raise BadInput(f"{path} holds a header but no sequence below it")
+            raise InputError(f"{path} holds a header but no sequence below it")
 
     table = np.empty((len(rows), width))  # N, T + 1
     for sequence, (line, row) in enumerate(rows):
         if len(row) != width:
-            raise BadInput(
+            raise InputError(
                 f"{path}, row {line} has {len(row)} columns, expected {width} as in row "
                 f"{first_line} (a decimal comma splits a number in two: write 0.5, not 0,5)"
             )
@@ -87,13 +87,13 @@ def _csv_rows(path: Path, content: bytes) -> list[tuple[int, list[str]]]:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:  # UTF-16 without its mark decodes as UTF-8, but every other character is NUL
-        raise BadInput(f"{path} is not UTF-8 text (is it UTF-16?): save it as CSV in UTF-8")
+        raise InputError(f"{path} is not UTF-8 text (is it UTF-16?): save it as CSV in UTF-8")
 
     reader = csv.reader(io.StringIO(text))
     try:
         return [(reader.line_num, row) for row in reader if ",".join(row).strip()]
     except csv.Error as error:
-        raise BadInput(f"{path}, row {reader.line_num}: {error}") from None
+        raise InputError(f"{path}, row {reader.line_num}: {error}") from None
 
 
 def _is_number(cell: str) -> bool:
@@ -110,9 +110,9 @@ def _number(cell: str, where: str) -> float:
     if not _is_number(cell):
         shown = cell if len(cell) <= 30 else cell[:30] + "..."
         cure = ": separate the columns with commas" if ";" in cell or "\t" in cell else ""
-        raise BadInput(f"{where}: {shown!r} is not a number{cure}")
+        raise InputError(f"{where}: {shown!r} is not a number{cure}")
     if not math.isfinite(float(cell)):
-        raise BadInput(f"{where}: {cell.strip()} is not a finite number")
+        raise InputError(f"{where}: {cell.strip()} is not a finite number")
     return float(cell)
 
 
@@ -123,17 +123,19 @@ def _parse_npz(path: Path, content: bytes) -> tuple[Array, Array]:
             stored = {name: archive[name] for name in ("X", "t") if name in archive}
             names = ", ".join(archive) or "nothing"
     except Exception:  # a damaged archive may raise almost anything
-        raise BadInput(
+        raise InputError(
             f"{path} is no readable archive of numbers (damaged, or pickled objects): "
             "write it with np.savez(file, X=X, t=t)"
         ) from None
 
     for name in ("X", "t"):
         if name not in stored:
-            raise BadInput(f"{path} lacks the array {name!r}, it holds {names}: write it with np.savez(file, X=X, t=t)")
+            raise InputError(
+                f"{path} lacks the array {name!r}, it holds {names}: write it with np.savez(file, X=X, t=t)"
+            )
     X, t = (_real(path, name, stored[name]) for name in ("X", "t"))
     if X.ndim != 2 or t.shape != X.shape[:1] or X.size == 0:
-        raise BadInput(
+        raise InputError(
             f"{path}: X has shape {X.shape} and t has shape {t.shape}, expected X as N x T "
             "with one sequence a row, t with N entries, and neither N nor T zero"
         )
@@ -145,8 +147,8 @@ def _real(path: Path, name: str, array: Array) -> Array:
     if array.dtype.kind == "b":
         return array.astype(np.int8)
     if array.dtype.kind not in "iuf":
-        raise BadInput(f"{path}: {name} has dtype {array.dtype}, expected real numbers")
+        raise InputError(f"{path}: {name} has dtype {array.dtype}, expected real numbers")
     for index in np.argwhere(~np.isfinite(array))[:1].tolist():
         value = array[tuple(index)]
-        raise BadInput(f"{path}: {name}{index} is {value}, expected finite numbers")
+        raise InputError(f"{path}: {name}{index} is {value}, expected finite numbers")
     return array

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from .data import Array, read_data
-from .errors import BadInput
+from .errors import InputError
 from .weights import check_output, choose_learning_rates, choose_start
 
 DEFAULT_LEARNING_RATE = 0.01
@@ -73,7 +73,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         The settings of the run.
 
     Raises:
-        BadInput: An argument or a file cannot be used.
+        InputError: An argument or a file cannot be used.
         SystemExit: The user asked for --help.
     """
     cells = find_cells()
@@ -105,7 +105,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     elif example:
         X, t = example.X, example.t
     else:
-        raise BadInput(f"{cell} has no example to train on: give your data with --data FILE")
+        raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
     return Settings(cell, network, X, t, start, rates, epochs, arguments.tolerance, arguments.output)
 
 
@@ -117,14 +117,14 @@ def find_cells() -> list[str]:
 def _choose_cell(cell: str | None, cells: Sequence[str]) -> str:
     """Return the cell asked for, or the only one there is."""
     if not cells:
-        raise BadInput(f"{Path(__file__).parent} holds no cell: derive one into it first")
+        raise InputError(f"{Path(__file__).parent} holds no cell: derive one into it first")
     there_are = "there are " + ", ".join(cells) if len(cells) > 1 else f"there is {cells[0]}"
     if cell is None and len(cells) > 1:
-        raise BadInput(f"which cell? {there_are}")
+        raise InputError(f"which cell? {there_are}")
     if cell is not None and cell not in cells:
         closest = difflib.get_close_matches(cell, cells, n=1)
         question = f", did you mean {closest[0]}?" if closest else ":"
-        raise BadInput(f"no cell {cell!r}{question} {there_are}")
+        raise InputError(f"no cell {cell!r}{question} {there_are}")
     return cell or cells[0]
 
 
@@ -132,8 +132,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, like all others of the trainer."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise BadInput instead of printing the usage."""
-        raise BadInput(f"{message} (--help lists the options)")
+        """Raise InputError instead of printing the usage."""
+        raise InputError(f"{message} (--help lists the options)")
 
 
 def _parser(cells: Sequence[str]) -> _Parser:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .data import Array
-from .errors import BadInput
+from .errors import InputError
 from .progress import Progress
 from .settings import Network, Settings, read_settings
 from .weights import format_weights, write_weights
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code, which --help explains."""
     try:
         return run(read_settings(argv))
-    except BadInput as error:
+    except InputError as error:
         print(f"train: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # while reading the data, or a second time

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import BadInput
+from .errors import InputError
 
 
 def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> NamedTuple:
@@ -31,7 +31,7 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
         Parameters like the template.
 
     Raises:
-        BadInput: `init` cannot be read, or a weight in it is unknown or not a finite number.
+        InputError: `init` cannot be read, or a weight in it is unknown or not a finite number.
     """
     start = template
     if seed is not None:
@@ -44,9 +44,9 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
     given = _named_numbers("--init", init, template._fields)
     for name, value in given.items():
         if not math.isfinite(value):
-            raise BadInput(f"--init {init}: {name} must be a finite number")
+            raise InputError(f"--init {init}: {name} must be a finite number")
         if np.ndim(getattr(template, name)) > 0:
-            raise BadInput(f"--init {init}: {name} is an array: give it in a .json file")
+            raise InputError(f"--init {init}: {name} is an array: give it in a .json file")
     return start._replace(**given)
 
 
@@ -61,7 +61,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
         Parameters like the defaults.
 
     Raises:
-        BadInput: `text` cannot be read, names an unknown weight, or a rate is not positive.
+        InputError: `text` cannot be read, names an unknown weight, or a rate is not positive.
     """
     if text is None:
         return defaults
@@ -71,7 +71,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
         rates = _named_numbers("--learning-rate", text, defaults._fields)
     for rate in rates.values():
         if not (rate > 0 and math.isfinite(rate)):
-            raise BadInput(f"--learning-rate {text}: a learning rate must be finite and above 0")
+            raise InputError(f"--learning-rate {text}: a learning rate must be finite and above 0")
     return defaults._replace(**rates)
 
 
@@ -91,16 +91,16 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
         The weights in the file, by name.
 
     Raises:
-        BadInput: The file cannot be read, or an entry is no weight of the template's shape.
+        InputError: The file cannot be read, or an entry is no weight of the template's shape.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"--init {path} cannot be read: {error.strerror}") from None
+        raise InputError(f"--init {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):
-        raise BadInput(f"--init {path} is no JSON object like the one that --output writes")
+        raise InputError(f"--init {path} is no JSON object like the one that --output writes")
 
     weights = {}
     for name, value in entries.items():
@@ -112,7 +112,7 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
             leaf = np.asarray(None)
         if leaf.dtype.kind not in "iuf" or not np.all(np.isfinite(leaf)) or leaf.shape != shape:
             expected = f"finite numbers of shape {shape}" if shape else "one finite number"
-            raise BadInput(f"--init {path}: {name} is not {expected}")
+            raise InputError(f"--init {path}: {name} is not {expected}")
         weights[name] = leaf.astype(float) if shape else float(leaf)
     return weights
 
@@ -144,23 +144,23 @@ def check_output(path: Path) -> None:
     """Make sure before training that the weights can be written after it.
 
     Raises:
-        BadInput: The path is a folder or a device, or its folder is missing or read-only.
+        InputError: The path is a folder or a device, or its folder is missing or read-only.
     """
     if path.is_dir():
-        raise BadInput(f"--output {path} is a folder: name a file in it")
+        raise InputError(f"--output {path} is a folder: name a file in it")
     if path.exists() and not path.is_file():
-        raise BadInput(f"--output {path} is not a regular file")
+        raise InputError(f"--output {path} is not a regular file")
     if path.exists() and not os.access(path, os.W_OK):
-        raise BadInput(f"--output {path} is read-only")
+        raise InputError(f"--output {path} is read-only")
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise BadInput(f"--output {path}: there is no folder {path.parent}: create it first")
+        raise InputError(f"--output {path}: there is no folder {path.parent}: create it first")
     temporary = _temporary(path.resolve())
     try:  # the one sure test is to write there
         temporary.touch()
         temporary.unlink()
     except OSError as error:
-        raise BadInput(f"--output {path} cannot be written: {error.strerror}") from None
+        raise InputError(f"--output {path} cannot be written: {error.strerror}") from None
 
 
 def _temporary(path: Path) -> Path:
@@ -180,18 +180,18 @@ def _named_numbers(option: str, text: str, names: Sequence[str]) -> dict[str, fl
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
             example = ",".join(f"{name}=0.1" for name in names)
-            raise BadInput(f"{option} {text}: {pair!r} is not NAME=VALUE, as in {example}")
+            raise InputError(f"{option} {text}: {pair!r} is not NAME=VALUE, as in {example}")
         _check_name(f"{option} {text}", name, names)
         if name in numbers:
-            raise BadInput(f"{option} {text}: {name} is given twice")
+            raise InputError(f"{option} {text}: {name} is given twice")
         try:
             numbers[name] = float(value)
         except ValueError:
-            raise BadInput(f"{option} {text}: {value!r} is not a number") from None
+            raise InputError(f"{option} {text}: {value!r} is not a number") from None
     return numbers
 
 
 def _check_name(where: str, name: str, names: Sequence[str]) -> None:
     """Refuse a weight that the cell does not have."""
     if name not in names:
-        raise BadInput(f"{where}: unknown weight {name!r}, expected {', '.join(names)}")
+        raise InputError(f"{where}: unknown weight {name!r}, expected {', '.join(names)}")

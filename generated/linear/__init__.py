@@ -1,1 +1,1 @@
-"""The linear network that counts ones: `network.py` computes it, and `derivation.html`, `.tex` and `.md` derive it, line for line."""
+"""The linear network that counts ones, computed by `network.py`; `derivation.html`, `.tex` and `.md` derive it line for line."""

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
+Number: TypeAlias = Any
+"""A float; complex where a parameter is complex, as in a complex-step derivative."""
 
 
 class Parameters(NamedTuple):
@@ -91,10 +93,12 @@ def predict(parameters: Parameters, X: ArrayLike) -> Array:
         parameters: The weights.
         X: The inputs, N × T.
     """
-    return forward(parameters, X).s[-1]
+    trace = forward(parameters, X)
+    output: Array = trace.s[-1]
+    return output
 
 
-def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> float:
+def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
     """The loss on the data.
 
     Args:
@@ -108,7 +112,7 @@ def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> float:
     return loss_of(forward(parameters, X), t)
 
 
-def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[float, Parameters]:
+def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
     """The loss on the data, and its derivative with respect to every weight.
 
     Args:
@@ -137,7 +141,7 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
     return Parameters(Wx, Wrec)
 
 
-def loss_of(trace: Trace, t: ArrayLike) -> float:
+def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
     s = trace.s
     T = len(s) - 1

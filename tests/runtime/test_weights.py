@@ -102,7 +102,7 @@ def test_arrays_are_drawn_written_and_read_back(net, tmp_path):
     np.testing.assert_array_equal(again.Wx, start.Wx)
     assert again.Wrec == start.Wrec
 
-    with pytest.raises(net.module("errors").BadInput, match=r"Wx is an array: give it in a \.json"):
+    with pytest.raises(net.module("errors").InputError, match=r"Wx is an array: give it in a \.json"):
         module.choose_start(template, None, "Wx=1")
 
 

@@ -1,0 +1,49 @@
+"""What a derivation does in a notebook: it shows itself typeset, and its functions run."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from derive.cell import Cell
+from derive.derivation import Derivation
+from derive.document import view
+from derive.html import Html
+from derive.lambdified import Lambdified
+from derive.latex import Formulas
+from derive.lower import lower
+from derive.pipeline import STEPS, write_derivation
+from derive.templating import render
+
+
+class ShownDerivation(Derivation):
+    """A derivation that a notebook displays."""
+
+    def _repr_html_(self) -> str:
+        """All of it: headings, equations, rules and tables."""
+        form = Html(formulas=Formulas(marked=r"{{\color{{teal}}{}}}"))
+        return render("fragment.html.j2", view(self, lower(self), form))
+
+    def _repr_latex_(self) -> str:
+        """The equations, numbered, one below the other."""
+        formulas = Formulas(marked=r"{{\color{{teal}}{}}}")
+        shown = (equation for section in self.sections for equation in section.shown_equations)
+        return "\n".join(rf"$$\displaystyle {formulas.equation(each)} \tag{{{each.number}}}$$" for each in shown)
+
+    def lambdify(self) -> Lambdified:
+        """The functions of the generated module, in memory, each line by SymPy's `lambdify`."""
+        return Lambdified(lower(self))
+
+
+def derive(cell: Cell, steps: int = STEPS) -> ShownDerivation:
+    """Derives backpropagation through time for a cell.
+
+    Args:
+        cell: The cell.
+        steps: For how many steps the equations are also written out one by one.
+
+    Raises:
+        UsageError: `steps` is less than 1.
+        CertificateError: A proof does not go through.
+    """
+    plain = write_derivation(cell, steps)
+    return ShownDerivation(**{each.name: getattr(plain, each.name) for each in fields(plain)})

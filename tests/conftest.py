@@ -1,0 +1,38 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+from derive import derive
+from derive.cells.linear import cell
+from derive.derivation import Derivation
+
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("DERIVE_HYPOTHESIS", "default"))
+
+
+def require_tool(name: str) -> str:
+    """The path of a program; without it the test is skipped, or fails where DERIVE_REQUIRE_TOOLS=1."""
+    path = shutil.which(name)
+    if path is None:
+        missing = pytest.fail if os.environ.get("DERIVE_REQUIRE_TOOLS") == "1" else pytest.skip
+        missing(f"{name} is not installed")
+    return path
+
+
+@pytest.fixture(scope="session", name="require_tool")
+def require_tool_fixture():
+    """`require_tool(name)`, for a test that runs another program."""
+    return require_tool
+
+
+@pytest.fixture(scope="session")
+def linear() -> Derivation:
+    """The derivation of the linear cell, three steps written out."""
+    return derive(cell)
