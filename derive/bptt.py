@@ -121,8 +121,9 @@ def write_chain(
     steps: int,
     local: Mapping[tuple[Quantity, Quantity], Equation],
     marked: Mapping[Path, Expr],
+    unrolled: tuple[Equation, ...],
     ledger: Ledger,
-) -> None:
+) -> dict[Path, Equation]:
     """Writes the chain rule out, path by path, for every weight.
 
     Args:
@@ -130,18 +131,27 @@ def write_chain(
         steps: How many steps.
         local: The local partial derivatives.
         marked: The product of each path, with its repeating terms marked.
+        unrolled: The equations of all steps and of the loss.
         ledger: Where to write.
+
+    Returns:
+        The equation of each path.
     """
+    written: dict[Path, Equation] = {}
     for weight in cell.parameters:
         mine = [path for path in marked if path.weight == weight]
         total = Total(LOSS, weight)
         whole = ledger.equation(
-            total, Add(*(BatchSum(path.derivatives) for path in mine), evaluate=False), SUM_OF_PATHS
+            total, Add(*(BatchSum(path.derivatives) for path in mine), evaluate=False), SUM_OF_PATHS, unrolled
         )
         for path in mine:
             names = [node.quantity if isinstance(node, At) else node for node in (*path.through, weight)]
             used = {local[pair] for pair in itertools.pairwise(names)}
-            ledger.equation(path.derivatives, marked[path], CHAIN, (whole, *used), elided=elided(path.step, steps))
+            uses = (whole, *used)
+            written[path] = ledger.equation(
+                path.derivatives, marked[path], CHAIN, uses, elided=elided(path.step, steps)
+            )
+    return written
 
 
 def name_adjoints(cell: Cell) -> dict[Quantity, Adjoint]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Sum, Symbol, expand, factor_terms
+from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, Rational, S, Sum, Symbol, cancel, expand, factor_terms
 
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
@@ -106,7 +106,7 @@ def difference(left: Expr, right: Expr) -> Expr:
     if limits:
         lowest = min(limits, key=lambda limit: limit.subs(T, 100).subs(k, 100))
         whole = whole.replace(lambda part: isinstance(part, Sum), lambda total: _lower(total, lowest))
-    return expand(_gather(expand(whole)))
+    return _gather(expand(whole))
 
 
 def _lower(total: Sum, lowest: Expr) -> Expr:
@@ -117,7 +117,7 @@ def _lower(total: Sum, lowest: Expr) -> Expr:
 
 
 def _gather(whole: Expr) -> Expr:
-    """Writes all sums over the same range as one, with an expanded summand, and drops it where that is zero."""
+    """Writes all sums over the same range as one, and drops it where the summand is zero."""
     by_limits: dict[tuple[Expr, ...], Expr] = {}
     rest = S.Zero
     for term in Add.make_args(whole):
@@ -128,18 +128,22 @@ def _gather(whole: Expr) -> Expr:
             by_limits[key] = by_limits.get(key, S.Zero) + outside * sums[0].function
         else:
             rest += term
-    for limits, function in by_limits.items():
-        summand = expand(_split_powers(expand(function)))
-        rest += Sum(summand, limits) if summand != S.Zero else S.Zero
-    return rest
+    summands = {limits: _cancelled(function) for limits, function in by_limits.items()}
+    return _cancelled(rest) + Add(*(Sum(summand, limits) for limits, summand in summands.items() if summand != S.Zero))
 
 
-def _split_powers(expression: Expr) -> Expr:
-    """a^{n+1} as a · a^n, so that terms whose exponents differ by a number become alike."""
-    return expression.replace(
+def _cancelled(expression: Expr) -> Expr:
+    """A rational function of everything in it, in lowest terms; a^{n+1} counts as a · a^n, and a^n as a name."""
+    split = expression.replace(
         lambda part: isinstance(part, Pow) and part.exp.free_symbols,
-        lambda power: power.base ** power.exp.as_coeff_Add()[1] * power.base ** power.exp.as_coeff_Add()[0],
+        lambda power: power.base ** power.exp.as_coeff_Add()[0] * _power(power.base, power.exp.as_coeff_Add()[1]),
     )
+    names = {part: Dummy() for part in (*split.atoms(_power), *indexed_of(split))}
+    return cancel(split.xreplace(names)).xreplace({name: part for part, name in names.items()})
+
+
+_power = Function("power")
+"""A power with a symbolic exponent, kept from SymPy's hands while a fraction is cancelled."""
 
 
 def prove(claim: str, left: Expr, right: Expr) -> None:

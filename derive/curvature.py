@@ -97,10 +97,19 @@ def write_hessian_at_solution(
         if (slope := point.value(equation.rhs)) != 0:
             problem = f"the derivative with respect to {weight} is {slope} there, not 0"
             raise CellError(cell.name, "example, solution", problem, "give weights at which the loss is smallest")
+    ledger.remark(
+        """The second derivatives together are the Hessian matrix {H}. For the data of the example, and at its solution
+        {solution}, it is:""",
+        H=Hessian(*cell.parameters),
+        solution=", ".join(f"${weight.latex} = {example.solution[weight.name]:g}$" for weight in cell.parameters),
+    )
     entries = {pair: point.value(formula) for pair, (_, formula) in second.items()}
     size = range(len(cell.parameters))
     pairs = [[tuple(sorted((p, q))) for q in size] for p in size]
     matrix = Matrix([[entries[cell.parameters[p], cell.parameters[q]] for p, q in row] for row in pairs])
+    if not matrix.is_positive_definite:
+        problem = f"the Hessian {matrix.tolist()} is not positive definite there"
+        raise CellError(cell.name, "example, solution", problem, "give weights at which the loss has a minimum")
     used = tuple(equation for equation, _ in second.values())
     return ledger.equation(Hessian(*cell.parameters), matrix.as_immutable(), AT_EXAMPLE, used, at_example=True)
 
@@ -127,25 +136,27 @@ def write_learning_rates(
     for i, root in enumerate((smallest, largest), start=1):
         ledger.equation(Eigenvalue(i, at_solution.lhs), root, EIGENVALUES, (at_solution,), at_example=True)
     ledger.remark(
-        "About {smallest} and {largest}: both positive, so the solution is a minimum; and {ratio} times apart, so it "
-        "lies in a "
-        "narrow valley, steep across and almost flat along.",
+        """About {smallest} and {largest}: both positive, so the solution is a minimum. One is {ratio} times the other:
+        the loss lies around it like {shape}.""",
         smallest=Rounded(smallest, 4),
         largest=Rounded(largest, 4),
         ratio=Rounded(largest / smallest, 2),
+        shape="a narrow valley, steep across and almost flat along" if largest > 10 * smallest else "a round bowl",
     )
     update = UpdateJacobian(*(Tuple(weight, rate) for weight, rate in zip(weights, rates, strict=True)))
-    linear = ledger.equation(
-        update, (eye(2) - diag(*rates) * hessian).as_immutable(), LINEARISE, (at_solution,), at_example=True
+    ledger.remark(
+        "An error in the weights, multiplied by the matrix {J}, is what one update leaves of it: the derivative of the "
+        "updated weights with respect to the weights before.",
+        J=update,
     )
+    left_over = (eye(2) - diag(*rates) * hessian).as_immutable()
+    linear = ledger.equation(update, left_over, LINEARISE, (at_solution,), at_example=True)
     border = expand((2 * eye(2) - diag(*rates) * hessian).det())
     boundary = ledger.equation(Determinant(eye(2), update), border, STABILITY, (linear,), at_example=True)
     ledger.remark(
-        "{J} is the derivative of one update with respect to the weights. Its eigenvalues are real, and below 1 for "
-        "positive "
-        "learning rates, so the only way to lose stability is through $-1$. Training is stable where {equation} is "
-        "positive and "
-        r"{trace} is less than 4. With one rate for both weights that is $0 < \eta <$ {bound}.",
+        """The eigenvalues of {J} are real, and below 1 for positive learning rates, so the only way to lose stability
+        is through $-1$. Training is stable where {equation} is positive and {trace} is less than 4. With one rate for
+        both weights that is $0 < \\eta <$ {bound}.""",
         J=update,
         equation=boundary,
         trace=(diag(*rates) * hessian).trace(),
@@ -174,6 +185,7 @@ def write_learning_rates(
     )
     ledger.table(header, tuple(rows))
     _say_what_it_means(example, border, rates, chosen, boundary, spectral_radius(hessian, chosen), ledger)
+    _say_why_none_is_faster(ledger)
     ledger.figure(
         "learning_rates",
         "How many updates one more digit costs, by the two learning rates. Beyond the red border training diverges.",
@@ -195,15 +207,15 @@ def _say_what_it_means(
         solve(border.subs({other: value for other, value in at_chosen.items() if other != rate}), rate)[0]
         for rate in rates
     ]
+    value = {"equation": boundary, "value": Rounded(border.subs(at_chosen), 3)}
+    if factor >= 1:
+        ledger.remark("With the example's rates {equation} is {value}: near the solution training diverges.", **value)
+        return
     ledger.remark(
-        "The example's rates are {stable}: {equation} is {value} there. With the other one kept, {first} could be "
-        "raised to "
-        "{first_bound} and {second} to {second_bound}. They are safe and slow: along the valley an update leaves "
-        "{factor} of the "
-        "error, and {epochs} updates leave {left}: that far from the solution training with them ends.",
-        stable="stable" if factor < 1 else "unstable",
-        equation=boundary,
-        value=Rounded(border.subs(at_chosen), 3),
+        """With the example's rates {equation} is {value}: training is stable. With the other one kept, {first} could be
+        raised to {first_bound} and {second} to {second_bound}. In its slowest direction an update leaves {factor} of
+        the error, and {epochs} updates leave {left}: that far from the solution training with these rates ends.""",
+        **value,
         first=rates[0],
         first_bound=Rounded(alone[0], 3),
         second=rates[1],
@@ -212,11 +224,12 @@ def _say_what_it_means(
         epochs=f"{example.epochs:,}",
         left=Rounded(factor**example.epochs, 2),
     )
+
+
+def _say_why_none_is_faster(ledger: Ledger) -> None:
     ledger.remark(
-        "No pair is faster than the best one. Scaling both weights by their own rate turns $H$ into a matrix with the "
-        "entries "
-        r"$\eta_i H_{ii}$ on the diagonal. Whatever the rates, (trace)$^2$ / determinant of it is at least "
-        r"$4 / (1 - c^2)$ with $c = H_{12} / \sqrt{H_{11} H_{22}}$, and equal to it only where both diagonal entries "
-        r"are alike; and the "
-        r"smaller that ratio, the closer the two eigenvalues. The best pair leaves $c$ of the error.",
+        r"""No pair is faster than the best one. Scaling both weights by their own rate turns $H$ into a matrix with the
+        entries $\eta_i H_{ii}$ on the diagonal. Whatever the rates, (trace)$^2$ / determinant of it is at least
+        $4 / (1 - c^2)$ with $c = H_{12} / \sqrt{H_{11} H_{22}}$, and equal to it only where both diagonal entries are
+        alike; and the smaller that ratio, the closer the two eigenvalues. The best pair leaves $c$ of the error.""",
     )

@@ -41,9 +41,9 @@ class Format(ABC):
         """A piece of code within a sentence."""
 
     def text(self, template: str, values: Mapping[str, Any] | None = None) -> str:
-        """A remark: words, LaTeX between dollar signs, code between backticks, fields in braces."""
+        """A remark: words, LaTeX between dollar signs, code between backticks, fields in braces, in any lines."""
         known = values or {}
-        parts = re.split(r"(\$[^$]+\$|`[^`]+`|\{\w+\})", template)
+        parts = re.split(r"(\$[^$]+\$|`[^`]+`|\{\w+\})", " ".join(template.split()))
         return "".join(self._part(part, known) for part in parts)
 
     def _part(self, part: str, values: Mapping[str, Any]) -> str:
@@ -95,6 +95,7 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
     """
     explained: set[Rule] = set()
     code = lines_of_code(program)
+    elided = frozenset().union(*(section.elided for section in derivation.sections))
     return {
         "cell": derivation.cell,
         "title": form.words(derivation.cell.title),
@@ -102,7 +103,7 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
             {
                 "title": form.text(section.title),
                 "anchor": re.sub(r"\W+", "-", section.title.lower()).strip("-"),
-                "blocks": list(_blocks(section, form, code, explained)),
+                "blocks": list(_blocks(section, form, code, elided, explained)),
             }
             for section in derivation.sections
         ],
@@ -111,19 +112,21 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
 
 
 def _blocks(
-    section: Section, form: Format, code: Mapping[int, list[str]], explained: set[Rule]
+    section: Section, form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
 ) -> Iterator[dict[str, Any]]:
     dots = False
     for entry in section.entries:
-        hidden = isinstance(entry, Equation) and entry.number in section.elided
+        hidden = isinstance(entry, Equation) and entry.number in elided
         if hidden and not dots:
             yield {"kind": "dots"}
         dots = hidden
         if not hidden:
-            yield _block(entry, form, code, explained)
+            yield _block(entry, form, code, elided, explained)
 
 
-def _block(entry: Entry, form: Format, code: Mapping[int, list[str]], explained: set[Rule]) -> dict[str, Any]:
+def _block(
+    entry: Entry, form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
+) -> dict[str, Any]:
     match entry:
         case Equation():
             law = "" if entry.rule in explained else form.text(entry.rule.law)
@@ -135,7 +138,7 @@ def _block(entry: Entry, form: Format, code: Mapping[int, list[str]], explained:
                 "over": form.formulas.ranges(entry),
                 "rule": form.words(entry.rule.name),
                 "law": law,
-                "uses": [form.reference(number) for number in shortened(entry.uses)],
+                "uses": shown_uses(entry.uses, elided, form),
                 "code": code.get(entry.number, []),
             }
         case Remark():
@@ -150,6 +153,10 @@ def _block(entry: Entry, form: Format, code: Mapping[int, list[str]], explained:
             return {"kind": "figure", "name": entry.name, "caption": form.text(entry.caption)}
 
 
-def shortened(numbers: tuple[int, ...], most: int = 8) -> tuple[int, ...]:
-    """The numbers of a long list that are shown: its beginning and its last."""
-    return numbers if len(numbers) <= most else (*numbers[: most - 1], numbers[-1])
+def shown_uses(numbers: tuple[int, ...], elided: frozenset[int], form: Format, most: int = 8) -> list[str]:
+    """References to the equations that another one uses, with dots for those that are not shown."""
+    shown = [number for number in numbers if number not in elided]
+    if len(shown) > most:
+        shown = [*shown[: most - 1], shown[-1]]
+    references = [form.reference(number) for number in shown]
+    return references if len(shown) == len(numbers) else [*references[:-1], "…", *references[-1:]]

@@ -135,11 +135,16 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     x, y = (np.geomspace(1e-4, 1.5, GRID) * 2 / hessian[i, i] for i in range(2))
     rates = np.stack(np.meshgrid(x, y), axis=-1)
     factor = np.abs(np.linalg.eigvals(np.eye(2) - rates[..., :, None] * hessian)).max(axis=-1)
-    updates = np.log(10) / -np.log(np.where(factor < 1, factor, np.nan))
+    updates = np.log(10) / -np.log(np.minimum(factor, 1 - 1e-7))
+    # The border, where det(I + J) is zero: det(H) x y - 2 H_11 x - 2 H_22 y + 4 = 0.
+    along = np.linspace(x[0], 2 / hessian[0, 0] * (1 - 1e-9), 500)
+    border = (4 - 2 * hessian[0, 0] * along) / (2 * hessian[1, 1] - np.linalg.det(hessian) * along)
     canvas = Canvas(figsize=(7.2, 4.4))
     axes = canvas.add_subplot(xscale="log", yscale="log")
-    filled = axes.contourf(x, y, updates, 10.0 ** np.arange(1.5, 6.1, 0.25), norm=LogNorm(), cmap="viridis_r")
-    axes.contour(x, y, factor, [1.0], colors="#c92a2a", linewidths=1.5)
+    levels = 10.0 ** np.arange(1.5, 6.1, 0.25)
+    filled = axes.contourf(x, y, updates, levels, norm=LogNorm(), cmap="viridis_r", extend="max")
+    axes.fill_between([*along, x[-1]], [*border, y[0]], y[-1], color="white")
+    axes.plot(along, border, color="#c92a2a")
     canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label="updates for one more digit")
     example = derivation.cell.example
     if example is not None:
@@ -148,7 +153,9 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     eigen = np.linalg.eigvalsh(hessian)
     axes.plot(*[2 / eigen.sum()] * 2, "s", color="#364fc7", label="best single rate")
     axes.plot(1 / hessian[0, 0], 1 / hessian[1, 1], "D", color="#c92a2a", label="best pair")
-    axes.set(xlabel=rf"$\eta_{{{first.latex}}}$", ylabel=rf"$\eta_{{{second.latex}}}$")
+    axes.set(
+        xlabel=rf"$\eta_{{{first.latex}}}$", ylabel=rf"$\eta_{{{second.latex}}}$", xlim=x[[0, -1]], ylim=y[[0, -1]]
+    )
     axes.legend(loc="lower left", frameon=True)
     return canvas
 

@@ -58,7 +58,10 @@ class Formulas(LatexPrinter):
         return f"{left} {relation} {self.doprint(equation.rhs)}"
 
     def ranges(self, equation: Equation) -> str:
-        """For which indices it holds; empty for an equation without a free index."""
+        """For which indices or learning rates it holds; empty for an equation without a condition."""
+        if isinstance(equation.lhs, SpectralRadius):
+            pairs = equation.lhs.args[0].args
+            return r",\; ".join(rf"\eta_{{{self._print(weight)}}} = {self._print(rate)}" for weight, rate in pairs)
         return r",\; ".join(self.range(each) for each in equation.over)
 
     def _one_term_a_line(self, left: str, terms: list[Expr]) -> str:
@@ -160,10 +163,7 @@ class Formulas(LatexPrinter):
         return rf"\lambda_{{{self._print(eigenvalue.args[0])}}}"
 
     def _print_SpectralRadius(self, radius: SpectralRadius) -> str:
-        rates = r",\; ".join(
-            rf"\eta_{{{self._print(weight)}}} = {self._print(rate)}" for weight, rate in radius.args[0].args
-        )
-        return rf"\max |\lambda(J)| \;\big|_{{{rates}}}"
+        return r"\max |\lambda(J)|"
 
     def _print_Rounded(self, rounded: Rounded) -> str:
         return decimal(rounded)

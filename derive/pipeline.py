@@ -45,8 +45,8 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
         raise UsageError(f"--steps {steps}: there is no sequence of {steps} steps; give 1 or more")
     ledger = Ledger()
     forward = _write_cell(cell, ledger)
-    _write_unrolled(cell, steps, forward, ledger)
-    local = _write_chain_rule(cell, steps, forward, ledger)
+    unrolled = _write_unrolled(cell, steps, forward, ledger)
+    local = _write_chain_rule(cell, steps, forward, unrolled, ledger)
     backward = _write_adjoints(cell, forward, ledger)
     _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
@@ -63,55 +63,56 @@ def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
         tuple((q, q.name, q.role, q.meaning) for q in (*cell.quantities, LOSS)),
     )
     ledger.remark(
-        "An equation without a sum over $n$ holds for every sequence $n = 1, \\dots, N$ of the batch on its own; "
-        "a superscript $(n)$ is written where sequences are summed over."
+        r"""An equation without a sum over $n$ holds for every sequence $n = 1, \dots, N$ of the batch on its own; a
+        superscript $(n)$ is written where sequences are summed over."""
     )
     return describe(cell, ledger)
 
 
-def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> None:
+def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> tuple[Equation, ...]:
     ledger.section(f"Unrolled for T = {steps}")
     unrolled = unroll(cell, steps, forward, ledger)
     ledger.remark("Put into one another, they give the output as one expression of the inputs and the weights:")
     show_nested(cell, steps, unrolled, ledger)
-    unroll_loss(cell, steps, forward, ledger)
+    return (*unrolled.values(), unroll_loss(cell, steps, forward, ledger))
 
 
 def _write_chain_rule(
-    cell: Cell, steps: int, forward: Forward, ledger: Ledger
+    cell: Cell, steps: int, forward: Forward, unrolled: tuple[Equation, ...], ledger: Ledger
 ) -> dict[tuple[Quantity, Quantity], Equation]:
     ledger.section("The chain rule at every state")
     ledger.remark(
-        "$\\partial$ and $d$ are kept apart: $\\partial$ looks at one equation only, $d$ follows every path through "
-        "the network."
+        r"""$\partial$ and $d$ are kept apart: $\partial$ looks at one equation only, $d$ follows every path through the
+        network."""
     )
     local = write_local_partials(cell, steps, forward, ledger)
     if (count := number_of_paths(cell, steps)) > 1:
         ledger.remark(
-            f"Up to {count} paths lead from the loss to one quantity, and written out there would be a product for "
-            f"each of "
-            "them. The adjoints below add them up as they go, so that no path is walked twice."
+            """Up to {count} paths lead from the loss to one quantity, and written out there would be a product for each
+            of them. The adjoints below add them up as they go, so that no path is walked twice.""",
+            count=str(count),
         )
         return local
     found = tuple(paths(cell, steps))
     terms = find(found)
     adjoints = name_adjoints(cell)
-    write_chain(cell, steps, local, {path: mark(path, terms, adjoints) for path in found}, ledger)
+    marked = {path: mark(path, terms, adjoints) for path in found}
+    written = write_chain(cell, steps, local, marked, unrolled, ledger)
+    if not terms:
+        return local
 
     ledger.section("The terms that repeat")
     ledger.remark(
-        "Two paths that start alike share the product so far. Every product that at least two of the {count} paths "
-        "above begin "
-        "with gets a name; it is marked wherever it occurs.",
+        """Two paths that start alike share the product so far. Every product that at least two of the {count} paths
+        above begin with gets a name; it is marked wherever it occurs.""",
         count=str(len(found)),
     )
-    write_terms(terms, adjoints, steps, ledger)
+    write_terms(terms, adjoints, steps, written, ledger)
     before, after = operations_written_out(found), operations_named(found, terms)
     ledger.remark(
-        "Evaluated path by path, the products above take {before} additions and multiplications; with the terms named "
-        "and each "
-        "computed once from the one before, {after}. The first number grows with the square of $T$, the second in "
-        "proportion to it.",
+        """Evaluated path by path, the products above take {before} additions and multiplications; with the terms named
+        and each computed once from the one before, {after}. The first number grows with the square of $T$, the
+        second in proportion to it.""",
         before=str(before),
         after=str(after),
     )
@@ -121,9 +122,8 @@ def _write_chain_rule(
 def _write_adjoints(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
     ledger.section("Backpropagation through time, for any T")
     ledger.remark(
-        "The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs "
-        "backwards "
-        "from the last step, and all gradients follow from them."
+        """The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs
+        backwards from the last step, and all gradients follow from them."""
     )
     return differentiate(cell, forward, ledger)
 
@@ -151,11 +151,9 @@ def _write_closed_form(
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
     ledger.remark(
-        "Backpropagation through time gives the same: both sums obey the recurrence $d s_{k+1} / dW = a\\, d s_k / dW "
-        "+ \\dots$ that "
-        "differentiating {equation} gives, and both are zero for no steps. That the closed form obeys it is proved by "
-        "the same "
-        "induction, symbolically, before this page is written.",
+        r"""Backpropagation through time gives the same: both sums obey the recurrence $d s_{k+1} / dW = a\, d s_k / dW
+        + \dots$ that differentiating {equation} gives, and both are zero for no steps. That the closed form obeys
+        it is proved by the same induction, symbolically, before this page is written.""",
         equation=forward.step[0],
     )
 

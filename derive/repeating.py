@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
@@ -18,6 +19,9 @@ from derive.operations import Marked
 from derive.quantities import Adjoint, At, Quantity
 from derive.rules import NAME_TERM
 from derive.unroll import elided
+
+DOTS = (r"$\vdots$",) * 3
+"""A row of the table in place of those that are not shown."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,36 @@ def mark(path: Path, terms: Iterable[RepeatingTerm], adjoints: Mapping[Quantity,
 
 
 def write_terms(
-    terms: tuple[RepeatingTerm, ...], adjoints: Mapping[Quantity, Adjoint], steps: int, ledger: Ledger
+    terms: tuple[RepeatingTerm, ...],
+    adjoints: Mapping[Quantity, Adjoint],
+    steps: int,
+    written: Mapping[Path, Equation],
+    ledger: Ledger,
 ) -> None:
-    """Names each term, by the one before it where it extends it, and tabulates how often it occurs."""
+    """Names each term, by the one before it where it extends it, and tabulates how often it occurs.
+
+    Args:
+        terms: What to name.
+        adjoints: The names.
+        steps: How many steps the display has.
+        written: The equation of each path, in some of which a term occurs.
+        ledger: Where to write.
+    """
     named: dict[tuple[Expr, ...], tuple[Expr, Equation]] = {}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for term in terms:
         name = adjoints[term.at.quantity][term.at.index]
         known = max((start for start in named if term.factors[: len(start)] == start), key=len, default=())
-        before, uses = ((named[known][0],), (named[known][1],)) if known else ((), ())
+        before = (named[known][0],) if known else ()
+        uses: tuple[Equation, ...] = (named[known][1],) if known else ()
+        uses += tuple(equation for path, equation in written.items() if longest(path, terms) == term)
         value = Mul(*before, *term.factors[len(known) :])
         equation = ledger.equation(name, value, NAME_TERM, uses, elided=elided(int(term.at.index), steps))
         named[term.factors] = (Marked(name, name), equation)
-        rows.append((name, Mul(*term.factors), Integer(term.occurrences)))
+        if not elided(int(term.at.index), steps):
+            rows.append((name, Mul(*term.factors), Integer(term.occurrences)))
+        elif rows[-1] != DOTS:
+            rows.append(DOTS)
     ledger.table(("name", "written out", "occurs"), tuple(rows))
 
 

@@ -37,16 +37,14 @@ UNROLL = Rule("unrolled", "The equation of a step, with $k$ replaced by a number
 SUBSTITUTE = Rule("substitution", "Each state is replaced by the right-hand side of its own equation.")
 LOCAL_PARTIAL = Rule(
     "local partial derivative",
-    r"A partial derivative $\partial$ is taken of the one equation that computes the quantity; everything else in "
-    r"that equation is "
-    r"held fixed.",
+    r"""A partial derivative $\partial$ is taken of the one equation that computes the quantity; everything else in that
+    equation is held fixed.""",
 )
 SUM_OF_PATHS = Rule(
     "chain rule, all paths",
-    "A total derivative $d$ is the sum, over every path from the weight to the loss, of the product of the partial "
-    "derivatives on it. "
-    "A weight is used once at every step, so there is one path for each step, and the batch adds one for each "
-    "sequence.",
+    """A total derivative $d$ is the sum, over every path from the weight to the loss, of the product of the partial
+    derivatives on it. A weight is used once at every step, so there is one path for each step, and the batch adds
+    one for each sequence.""",
 )
 CHAIN = Rule("chain rule, one path", "The partial derivatives on one path are multiplied, from the loss backwards.")
 NAME_TERM = Rule(
@@ -56,9 +54,8 @@ NAME_TERM = Rule(
 )
 ADJOINT = Rule(
     "definition of the adjoint",
-    r"The adjoint of a state is the total derivative of the loss with respect to it: through every path that leads "
-    r"from this "
-    r"state to the loss.",
+    """The adjoint of a state is the total derivative of the loss with respect to it: through every path that leads from
+    this state to the loss.""",
     Relation.DEFINES,
 )
 ADJOINT_START = Rule(
@@ -66,8 +63,8 @@ ADJOINT_START = Rule(
 )
 ADJOINT_STEP = Rule(
     "adjoint recurrence",
-    "A quantity passes its adjoint on to what it was computed from: multiplied by the partial derivative, and added "
-    "up over all uses.",
+    """A quantity passes its adjoint on to what it was computed from: multiplied by the partial derivative, and added up
+    over all uses.""",
 )
 CONTRIBUTION = Rule(
     "contribution of a step", "The adjoint of what the weight helped to compute, times the local partial derivative."
@@ -81,8 +78,8 @@ HYPOTHESIS = Rule("induction hypothesis", "The claim, assumed to hold at step $k
 BASE_CASE = Rule("induction, base case", "The claim at the smallest $k$: an empty sum is zero.")
 INDUCTION_STEP = Rule(
     "induction step",
-    "The hypothesis is put into the recurrence, and the new term is taken into the sum: the claim holds at the next "
-    "step.",
+    """The hypothesis is put into the recurrence, and the new term is taken into the sum: the claim holds at the next
+    step.""",
 )
 CLOSED_FORM = Rule("closed form", "Proved by induction, so it holds for every number of steps.")
 DIFFERENTIATE_CLOSED_FORM = Rule("derivative of the closed form", "The closed form is differentiated term by term.")
@@ -94,13 +91,13 @@ AT_EXAMPLE = Rule("numbers put in", "The formula is evaluated exactly, in fracti
 EIGENVALUES = Rule("eigenvalues", "The roots of the characteristic polynomial.")
 LINEARISE = Rule(
     "linearised update",
-    "Close to the minimum the gradient is the Hessian times the distance from it, so one update multiplies the error "
-    "by a matrix.",
+    """Close to the minimum the gradient is the Hessian times the distance from it, so one update multiplies the error
+    by a matrix.""",
 )
 STABILITY = Rule(
     "stability",
-    "The error shrinks when every eigenvalue of that matrix lies strictly between $-1$ and $1$; the largest one sets "
-    "the pace.",
+    """The error shrinks when every eigenvalue of that matrix lies strictly between $-1$ and $1$; the largest one sets
+    the pace.""",
 )
 GRADIENT_DESCENT = Rule(
     "gradient descent", "Each weight moves against its own derivative, by its own learning rate.", Relation.BECOMES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sympy import Expr, Integer, Rational, S, Symbol, cos, exp, lambdify, sin, tanh
+from sympy import Expr, Integer, Mul, Rational, S, Symbol, cos, exp, lambdify, sin, tanh
 
 from derive import Input, Parameter, State, T, Target, k, mean
 from derive.adjoints import partial, partial_of_loss, pullback
@@ -22,7 +22,7 @@ ATOMS = (W, U, x[k], s[k], s[k - 1], t)
 STEP = 1e-30
 
 atoms = st.sampled_from(ATOMS)
-numbers = st.sampled_from([Integer(-2), Integer(3), Rational(1, 2), Rational(-2, 3)])
+numbers = st.sampled_from([Integer(-1), Integer(2), Rational(1, 2), Rational(-2, 3)])
 expressions = st.recursive(
     atoms | numbers,
     lambda inner: st.one_of(
@@ -62,7 +62,7 @@ def complex_step(
     expression: Expr, wrt: Expr, values: dict[Expr, np.ndarray], sequence: int | None = None
 ) -> np.ndarray:
     """The derivative with respect to `wrt`, of all sequences at once or of one of them."""
-    moved = values[wrt].astype(complex)
+    moved = np.array(values[wrt], complex)
     moved[... if sequence is None else sequence] += STEP * 1j
     return np.imag(compute(expression, {**values, wrt: moved})) / STEP
 
@@ -139,7 +139,7 @@ def test_a_constant_loss_has_no_slope(wrt):
 @pytest.mark.parametrize(
     ("ours", "expected"),
     [
-        (partial((s[T] - t) ** 2, s[T]), 2 * (s[T] - t)),
+        (partial((s[T] - t) ** 2, s[T]), Mul(2, s[T] - t, evaluate=False)),
         (partial(s[k - 1] * W + x[k] * U, s[k - 1]), W),
         (partial(sin(W * s[k - 1]), W), s[k - 1] * cos(W * s[k - 1])),
         (partial_of_loss(mean((s[T] - t) ** 2), s[T]), 2 / N * (s[T] - t)),
