@@ -11,11 +11,12 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from derive import cells as shipped_cells
 from derive.cell import Cell
 from derive.errors import DeriveError, UsageError
-from derive.outputs import compile_pdf, differences, files_of_cell, shared_files, write
+from derive.outputs import compile_pdf, differences, files_of_cell, require_writable, shared_files, write
 from derive.pipeline import STEPS, write_derivation
 
 OUT = Path("generated")
@@ -25,21 +26,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        The exit code: 0 done, 1 a check fails or nothing could be written, 2 the cell or the command line is wrong.
+        The exit code: 0 done, 1 a check fails or nothing could be written, 2 the cell or the command line is wrong, 130
+        interrupted.
     """
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         if options.pdf:
             return make_pdfs(options)
         return run(options)
     except DeriveError as error:
         print(f"derive: error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("derive: interrupted, and the output folder is as it was", file=sys.stderr)
+        return 130
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong option as every other mistake is reported: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse calls this for a wrong option."""
+        raise UsageError(f"{message}; see python -m derive --help")
+
+
+def parser() -> Parser:
     """The options."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m derive",
         description="Derive backpropagation through time for recurrent cells: the derivation as LaTeX, page and "
         "Markdown, and the "
@@ -71,8 +84,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Derives the cells, and writes or compares what comes out."""
-    files: dict[str, bytes] = shared_files(options.out.name)
+    files: dict[str, bytes] = shared_files(options.out.resolve().name)
     cells = find_cells(options.cells)
+    if not options.check:
+        require_writable(options.out)
     for cell in cells:
         began = time.perf_counter()
         derivation = write_derivation(cell, options.steps)
@@ -80,8 +95,11 @@ def run(options: argparse.Namespace) -> int:
         seconds = time.perf_counter() - began
         print(f"{cell.name}: {len(derivation.equations)} equations, every one checked ({seconds:.1f} s)")
     if options.check:
-        found = differences(files, options.out)
-        print("\n".join([*found, "run make derive"]) if found else f"{options.out} is up to date")
+        found = differences(files, options.out, others=bool(options.cells))
+        cure = (
+            "run make derive" if options.out == OUT else "run python -m derive with the same options, without --check"
+        )
+        print("\n".join([*found, cure]) if found else f"{options.out} is up to date")
         return 1 if found else 0
     changed = write(files, options.out)
     print(f"{len(files)} files in {options.out}, {len(changed) or 'none'} of them new or changed")
@@ -118,6 +136,9 @@ def find_cells(names: Iterable[str]) -> list[Cell]:
                 f"there is no cell {name!r}; shipped are {', '.join(shipped)}, and your own is named by its file, as "
                 f"in my_cell.py"
             )
+    names = [cell.name for cell in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"two cells are called {twice[0]!r}; one would overwrite the other: rename it")
     return found
 
 
@@ -137,10 +158,14 @@ def read_cell(path: Path) -> Cell:
     except DeriveError:
         raise
     except SyntaxError as error:
-        raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from error
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise UsageError(f"{path}{line}: {error.msg}") from error
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        raise UsageError(f"{path}, line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}") from error
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+        line = f", line {lines[-1]}" if lines else ""
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{path}{line}: {message}") from error
     if not isinstance(getattr(module, "cell", None), Cell):
         raise UsageError(f"{path}: it defines no cell; end it with cell = Cell(…)")
     return module.cell

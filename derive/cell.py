@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
+from typing import Any
 
 import numpy as np
-from sympy import Eq, Expr, Rational, S, sympify
+from sympy import Eq, Expr, Float, Rational, S, sympify
 
 from derive.cell_checks import check
 from derive.quantities import (
@@ -166,7 +167,7 @@ class Cell:
         return tuple(quantity for quantity in self.quantities if isinstance(quantity, role))
 
     def _sides(self) -> Iterator[tuple[At, Expr]]:
-        return ((equation.lhs, sympify(equation.rhs)) for equation in self.equations)
+        return ((equation.lhs, with_fractions(sympify(equation.rhs))) for equation in self.equations)
 
     def _ordered(self, rights: dict[Quantity, Expr]) -> dict[Quantity, Expr]:
         """Sorts equations so that each comes after those it needs; declaration order where there is a choice."""
@@ -178,6 +179,11 @@ class Cell:
         return {quantity: rights[quantity] for quantity in sorter.static_order()}
 
 
-def exact(number: float) -> Rational:
+def with_fractions(expression: Expr) -> Expr:
+    """An expression with the decimal numbers in it as the fractions that they were written as."""
+    return expression.xreplace({number: exact(number) for number in expression.atoms(Float)})
+
+
+def exact(number: Any) -> Rational:
     """The fraction that a decimal number was written as: 0.0006 is 3/5000."""
     return Rational(str(number))

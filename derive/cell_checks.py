@@ -5,16 +5,19 @@ from __future__ import annotations
 import builtins
 import difflib
 import keyword
+import math
 from collections.abc import Callable, Iterable
 from graphlib import CycleError
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from sympy import Eq, Expr, S, Symbol, sympify
+from sympy import Basic, Eq, Expr, Function, S, Symbol, sympify
 
 from derive.errors import CellError
-from derive.operations import BatchMean
+from derive.operations import ELEMENTWISE, BatchMean
 from derive.quantities import (
     At,
+    Input,
     Intermediate,
     N,
     Parameter,
@@ -38,11 +41,15 @@ Wrong: TypeAlias = Callable[[str, str, str], NoReturn]
 
 GENERATED_NAMES = """
 np k n N T X dtype parameters trace adjoints gradient gradients learning_rates value output delta
-Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
+annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
+sequences floating steps targets
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
+
+RESERVED_FILES = frozenset(["assets", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))])
+"""What stands beside the cells in an output folder."""
 
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", "H", "I", "J", r"\xi", r"\delta", r"\eta", r"\lambda"])
 """Symbols that a derivation uses itself."""
@@ -59,6 +66,18 @@ def check(cell: Cell) -> None:
         raise CellError(cell.name, where, problem, cure)
 
     _check_name(cell.name, "its name", wrong)
+    if cell.name in RESERVED_FILES:
+        wrong("its name", f"{cell.name!r} is a part of every output folder", "choose another name")
+    for what, one, kind, cure in (
+        ("quantities", "quantity", Quantity, "declare it as Parameter, Input, State, …"),
+        ("equations", "equation", Basic, "write Eq(left, right)"),
+    ):
+        given = getattr(cell, what)
+        if not isinstance(given, tuple | list):
+            wrong(what, f"{given} is no tuple", f"write {what}=(…,), with a comma behind a single one")
+        for each in given:
+            if not isinstance(each, kind):
+                wrong(what, f"{each} is no {one}", cure)
     _check_quantities(cell.quantities, wrong)
     _check_equations(cell, wrong)
     _check_loss(cell, wrong)
@@ -67,7 +86,7 @@ def check(cell: Cell) -> None:
 
 
 def _check_name(name: str, where: str, wrong: Wrong) -> None:
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         wrong(
             where, f"{name!r} is no Python identifier", "use letters, digits and _ only, and put the rest into latex="
         )
@@ -125,23 +144,42 @@ def _check_equations(cell: Cell, wrong: Wrong) -> None:
 def _check_declared(cell: Cell, expression: Expr, where: str, wrong: Wrong) -> None:
     known = {quantity.name: quantity for quantity in cell.quantities}
     for quantity in sorted({quantity_of(atom) for atom in atoms_of(expression)}, key=str):
-        if known.get(quantity.name) != quantity:
+        if quantity.name in known and known[quantity.name] != quantity:
+            wrong(
+                where,
+                f"{quantity} is not the {quantity} of quantities=",
+                "declare it once, and use that one everywhere",
+            )
+        if quantity.name not in known:
             wrong(where, f"{quantity} is used and not declared", "add it to quantities=")
+    for call in sorted(expression.atoms(Function), key=str):
+        if call.func not in ELEMENTWISE:
+            names = ", ".join(sorted(str(function) for function in ELEMENTWISE))
+            wrong(where, f"there is no rule for {call.func}", f"use {names}, or add it to derive/operations.py")
     for symbol in sorted(expression.atoms(Symbol) - {k, T, N}, key=str):
         close = difflib.get_close_matches(symbol.name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else "declare it as Parameter, Input, … and add it to quantities="
+        if symbol.name in ("k", "T", "N"):
+            hint = f"use the one that derive has: from derive import {symbol}"
+        else:
+            hint = f"did you mean {close[0]}?" if close else "declare it as Parameter, Input, … in quantities="
         wrong(where, f"{symbol} is used and not declared", hint)
 
 
 def _check_initial(left: At, right: Expr, where: str, wrong: Wrong) -> None:
     if not isinstance(left.quantity, State):
         wrong(where, f"{left.quantity} is no state, so it has no value before the first step", "declare it as a State")
-    if indexed_of(right) or any(not isinstance(atom, Parameter) for atom in atoms_of(right)):
+    if right.atoms(Symbol) or any(not isinstance(atom, Parameter) for atom in atoms_of(right)):
         wrong(where, "an initial value depends on a step", "make it a number or an expression of parameters")
 
 
 def _check_indices(left: At, right: Expr, where: str, wrong: Wrong) -> None:
     here = left.index
+    if right.has(BatchMean):
+        wrong(
+            where,
+            "a mean over the sequences in a step",
+            "let each sequence be computed on its own; a mean is for the loss",
+        )
     for atom in sorted(indexed_of(right), key=str):
         if atom.index == here - 1:
             if not isinstance(atom.quantity, State):
@@ -160,12 +198,9 @@ def _check_indices(left: At, right: Expr, where: str, wrong: Wrong) -> None:
                 "a parameter has no step, and a target belongs into the loss",
             )
     for quantity in sorted(bare_of(right), key=str):
-        if isinstance(quantity, State | Intermediate | Target):
-            wrong(
-                where,
-                f"{quantity.role} {quantity} without a step",
-                f"write {quantity}[{here}] or {quantity}[{here - 1}]",
-            )
+        if isinstance(quantity, Input | State | Intermediate | Target):
+            before = f" or {quantity}[{here - 1}]" if isinstance(quantity, State) else ""
+            wrong(where, f"{quantity.role} {quantity} without a step", f"write {quantity}[{here}]{before}")
 
 
 def _check_states(cell: Cell, written: set[At], wrong: Wrong) -> None:
@@ -176,12 +211,12 @@ def _check_states(cell: Cell, written: set[At], wrong: Wrong) -> None:
         if state[S.Zero] not in written:
             wrong(where, "it has no initial value", f"add Eq({state}[0], 0), or a parameter on the right to learn it")
     try:
-        cell.last_step  # noqa: B018  (asking for the order is the check)
+        computed = set(cell.last_step)  # putting them into order finds a circle
     except CycleError as error:
         around = " → ".join(quantity.name for quantity in error.args[1])
         wrong(f"equations of {around}", "each needs the other within one step", "look one step back in one of them")
     for quantity in cell.computed:
-        if quantity not in cell.last_step:
+        if quantity not in computed:
             wrong(f"quantity {quantity.name!r}", "no equation computes it", f"add Eq({quantity}[k], …)")
 
 
@@ -197,13 +232,17 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
     _check_declared(cell, loss, where, wrong)
     if varies_by_sequence(loss.replace(BatchMean, lambda inside: S.One)):
         wrong(where, "it differs from sequence to sequence", "put all of it inside mean(…)")
+    if any(inner.has(BatchMean) for average in loss.atoms(BatchMean) for inner in average.args):
+        wrong(where, "a mean within a mean", "write mean(…) once")
     here = k if cell.loss_at_every_step else T
     for atom in sorted(atoms_of(loss), key=str):
         quantity = quantity_of(atom)
         if isinstance(atom, At) and atom.index != here:
             wrong(where, f"{atom} and a value at another step in one loss", f"write all at [{here}]")
-        if isinstance(quantity, State | Intermediate) and not isinstance(atom, At):
+        if isinstance(quantity, Input | State | Intermediate) and not isinstance(atom, At):
             wrong(where, f"{quantity} without a step", f"write {quantity}[T] or {quantity}[k]")
+        if isinstance(quantity, Parameter) and isinstance(atom, At):
+            wrong(where, f"parameter {atom} at a step", f"write {quantity}")
     if not any(quantity_of(atom) in cell.computed for atom in atoms_of(loss)):
         wrong(where, "it does not depend on any state", "compare what the cell computes with the target")
     if not isinstance(cell.output, At) or cell.output.quantity not in cell.computed or cell.output.index not in (k, T):
@@ -235,5 +274,17 @@ def _check_example(cell: Cell, wrong: Wrong) -> None:
         if given != names and not (what == "solution" and not given):
             odd = ", ".join(sorted(given ^ names))
             wrong(f"example, {what}", f"it does not name each weight once: {odd}", f"give {', '.join(sorted(names))}")
+        for name, value in getattr(example, what).items():
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                wrong(f"example, {what}", f"{name} is {value!r}", "give a finite number")
+    if any(rate <= 0 for rate in example.learning_rates.values()):
+        wrong("example, learning_rates", "one is not positive", "give positive numbers")
+    if not isinstance(example.epochs, int) or example.epochs < 0:
+        wrong("example, epochs", f"it is {example.epochs!r}", "give a whole number, 0 or more")
+    if not all(math.isfinite(number) for row in (*example.X, example.t) for number in row):
+        wrong("example", "a number in X or t is not finite", "give finite numbers")
+    lengths = {len(row) for row in example.X}
+    if len(lengths) != 1 or 0 in lengths:
+        wrong("example, X", f"its sequences have the lengths {sorted(lengths)}", "give one or more, all of one length")
     if len(example.X) != len(example.t):
         wrong("example", f"{len(example.X)} sequences and {len(example.t)} targets", "give one target a sequence")

@@ -4,7 +4,7 @@
 |--------------------------|---------------------------------------------------------------------|---------------------|
 | the gradient             | SymPy's `diff` of the nested loss, T = 1 … 4                        | symbolically        |
 | every equation           | both sides on their own, derivatives taken numerically              | 30 digits           |
-| the generated code       | the complex-step derivative of its own loss                         | 1e-12, relative     |
+| the generated code       | the cell, interpreted, and the complex-step derivative of its loss  | 1e-12, relative     |
 
 The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
 """
@@ -67,7 +67,8 @@ def certify(derivation: Derivation, source: str) -> dict[str, Any]:
         },
         "equations": equations,
         "code": {
-            "statement": f"value_and_gradient equals the complex-step derivative of loss, step {COMPLEX_STEP:g}",
+            "statement": "loss and predict equal the interpreted cell, value_and_gradient the complex-step derivative",
+            "step": COMPLEX_STEP,
             "relative bound": CODE_BOUND,
             "shapes N, T": [list(shape) for shape in SHAPES],
         },
@@ -234,16 +235,16 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
     )
     left, right = np.broadcast_arrays(left, right)
     for ours, theirs in zip(left, right, strict=True):
-        if abs(ours - theirs) > mpmath.mpf(10) ** -DIGITS * max(1, abs(ours), abs(theirs)):
+        # Not the other way round: a value that is no number must fail.
+        if not abs(ours - theirs) <= mpmath.mpf(10) ** -DIGITS * max(1, abs(ours), abs(theirs)):
             where = ", ".join(
                 [f"T = {point.steps}", f"N = {point.sequences}"]
                 + [f"{name} = {value}" for name, value in index.items()]
                 + [f"{weight} = {mpmath.nstr(point.given[weight], 8)}" for weight in point.cell.parameters]
             )
-            raise CertificateError(
-                f"cell {point.cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}: left "
-                f"{mpmath.nstr(ours, DIGITS)}, right {mpmath.nstr(theirs, DIGITS)}, at {where}"
-            )
+            both = f"{mpmath.nstr(ours, DIGITS)}, right {mpmath.nstr(theirs, DIGITS)}"
+            text = f"equation ({equation.number}) {equation.lhs} = {equation.rhs}: left {both}, at {where}"
+            raise CertificateError(f"cell {point.cell.name!r}, {' '.join(text.split())}")
     return len(left)
 
 
@@ -251,23 +252,48 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
 
 
 def check_code(cell: Cell, source: str) -> None:
-    """Compares `value_and_gradient` with the complex-step derivative of `loss`, for several shapes."""
+    """Runs a generated module for several shapes, and compares what it says.
+
+    | what                   | against                                                        |
+    |------------------------|----------------------------------------------------------------|
+    | `loss`, `predict`      | the cell's equations, interpreted                              |
+    | `value_and_gradient`   | the loss, and its complex-step derivative                      |
+    | `descend`              | the weights, less the learning rates times the gradient        |
+
+    Raises:
+        CertificateError: Two numbers differ by more than `CODE_BOUND` of the largest one beside them.
+    """
     network = load(source, cell.name)
     for (sequences, steps), seed in product(SHAPES, range(3)):
-        generator = np.random.default_rng(seed)
-        X = generator.normal(size=(sequences, steps))
-        t = generator.normal(size=sequences)
-        parameters = network.Parameters(*generator.normal(size=len(cell.parameters)))
-        _value, gradient = network.value_and_gradient(parameters, X, t)
-        numeric = complex_step(network, parameters, X, t)
-        scale = max(abs(slope) for slope in numeric)
-        for weight, ours, theirs in zip(cell.parameters, gradient, numeric, strict=True):
-            if not abs(ours - theirs) <= CODE_BOUND * scale:
+        draw = np.random.default_rng(seed)
+        X, t = draw.normal(size=(sequences, steps)), draw.normal(size=sequences)
+        # Weights of up to 1/2, so that no state overflows within the steps.
+        parameters, rates = (network.Parameters(*draw.uniform(-0.5, 0.5, len(cell.parameters))) for _ in range(2))
+        point = point_at(cell, parameters, X, t)
+        output = point.value(cell.output.xreplace({T: Integer(steps), k: Integer(steps)}))
+        value, gradient = network.value_and_gradient(parameters, X, t)
+        moved = [weight - rate * slope for weight, rate, slope in zip(parameters, rates, gradient, strict=True)]
+        for what, ours, theirs in (
+            ("loss", [network.loss(parameters, X, t), value], [point.loss(point.trace)] * 2),
+            ("predict", network.predict(parameters, X), output),
+            ("value_and_gradient", gradient, complex_step(network, parameters, X, t)),
+            ("descend", network.descend(parameters, gradient, rates), moved),
+        ):
+            ours, theirs = (np.array([float(number) for number in numbers]) for numbers in (ours, theirs))
+            if not np.abs(ours - theirs).max() <= CODE_BOUND * np.abs(theirs).max():
                 raise CertificateError(
-                    f"cell {cell.name!r}, network.py: the gradient for {weight} is {ours!r}, the complex step says "
-                    f"{theirs!r}, "
+                    f"cell {cell.name!r}, network.py: {what} gives {ours.tolist()}, and should give {theirs.tolist()}, "
                     f"at N = {sequences}, T = {steps}, {parameters}"
                 )
+
+
+def point_at(cell: Cell, parameters: Any, X: np.ndarray, t: np.ndarray) -> Point:
+    """The point with the numbers that a generated module is called with."""
+    exactly = np.vectorize(mpmath.mpf, otypes=[object])
+    given: dict[Expr, Value] = dict(zip(cell.parameters, map(mpmath.mpf, parameters), strict=True))
+    given |= {cell.inputs[0][step]: column for step, column in enumerate(exactly(X).T, start=1)}
+    given[cell.targets[0]] = exactly(t)
+    return Point(cell, X.shape[1], X.shape[0], given, mpmath.mpf(NUDGE))
 
 
 def complex_step(network: Any, parameters: Any, X: np.ndarray, t: np.ndarray) -> list[float]:

@@ -66,7 +66,7 @@ def affine(cell: Cell) -> Affine | None:
     state = cell.states[0]
     right = cell.step[state]
     factor = right.diff(state[k - 1])
-    if indexed_of(factor):
+    if factor.free_symbols - set(cell.parameters):
         return None
     return Affine(state, factor, right.xreplace({state[k - 1]: S.Zero}), cell.initial[state])
 

@@ -121,7 +121,7 @@ class Point:
             case Add():
                 return sum((compute(term) for term in expression.args), self.number(0))
             case Mul() | Chain():
-                return _product(compute(factor) for factor in expression.args)
+                return _product(expression.args, compute)
             case Pow():
                 return compute(expression.base) ** compute(expression.exp)
             case Sum():
@@ -247,8 +247,14 @@ class Point:
         )
 
 
-def _product(factors: Any) -> Value:
+def _product(factors: tuple[Expr, ...], compute: Callable[[Expr], Value]) -> Value:
+    """A product; zero as soon as one number in it is.
+
+    The derivative of a^n, n a^{n-1}, is then zero for n = 0 at a = 0 too, as it should be.
+    """
     result: Value = 1
-    for factor in factors:
-        result = result * factor
+    for factor in sorted(factors, key=lambda factor: isinstance(factor, Pow)):
+        result = result * compute(factor)
+        if np.ndim(result) == 0 and result == 0:
+            return result
     return result

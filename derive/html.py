@@ -8,7 +8,7 @@ from derive.derivation import Derivation
 from derive.document import Format, view
 from derive.latex import Formulas
 from derive.program import Program
-from derive.templating import render
+from derive.templating import render, tidy
 
 
 class Html(Format):
@@ -41,4 +41,4 @@ class Html(Format):
 def print_html(derivation: Derivation, program: Program) -> str:
     """The page."""
     form = Html()
-    return render("derivation.html.j2", {**view(derivation, program, form), "form": form})
+    return tidy(render("derivation.html.j2", {**view(derivation, program, form), "form": form}))

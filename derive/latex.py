@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -84,11 +85,11 @@ class Formulas(LatexPrinter):
         return self._with_sequence(quantity.latex, quantity)
 
     def _print_At(self, atom: At) -> str:
-        base, _, superscript = atom.quantity.latex.partition("^")
-        subscript = (
-            f"_{{{self._print(atom.index)}}}" if len(self._print(atom.index)) > 1 else f"_{self._print(atom.index)}"
-        )
-        name = f"{base}{subscript}" + (f"^{superscript}" if superscript else "")
+        base, subscript, superscript = scripts(atom.quantity.latex)
+        index = self._print(atom.index)
+        below = f"{subscript},{index}" if subscript else index
+        name = f"{base}_{below}" if len(below) == 1 else f"{base}_{{{below}}}"
+        name += f"^{{{superscript}}}" if superscript else ""
         text = self._with_sequence(name, atom.quantity)
         return self._mark(text) if isinstance(atom.quantity, Adjoint) else text
 
@@ -126,7 +127,9 @@ class Formulas(LatexPrinter):
         if len(wrt) == 1:
             return rf"\frac{{d {self._print(of)}}}{{d {self._print(wrt[0])}}}"
         if wrt[0] == wrt[1]:
-            return rf"\frac{{d^2 {self._print(of)}}}{{d {self._print(wrt[0])}^2}}"
+            below = self._print(wrt[0])
+            below = rf"\left( {below} \right)^2" if "^" in below else f"{below}^2"
+            return rf"\frac{{d^2 {self._print(of)}}}{{d {below}}}"
         below = r"\, ".join(f"d {self._print(each)}" for each in wrt)
         return rf"\frac{{d^2 {self._print(of)}}}{{{below}}}"
 
@@ -172,7 +175,7 @@ class Formulas(LatexPrinter):
         terms = ordered_terms(total)
         text = self._print(terms[0])
         for term in terms[1:]:
-            text += f" - {self._print(-term)}" if is_negative(term) else f" + {self._print(term)}"
+            text += f" - {self._factor(-term)}" if is_negative(term) else f" + {self._print(term)}"
         return text
 
     def _print_Mul(self, product: Mul) -> str:
@@ -180,7 +183,7 @@ class Formulas(LatexPrinter):
             number: str = super()._print_Mul(product)
             return number
         if is_negative(product):
-            return f"-{self._print(-product)}"
+            return f"-{self._factor(-product)}"
         coefficient, rest = _split_coefficient(product)
         front = [] if coefficient == S.One else [self._fraction(coefficient)]
         return " ".join([*front, *map(self._factor, rest)])
@@ -199,6 +202,10 @@ class Formulas(LatexPrinter):
         self._depth -= 1
         return text
 
+    def _print_Rational(self, number: Rational) -> str:
+        sign = "-" if number.p < 0 else ""
+        return f"{number.p}" if number.q == 1 else rf"{sign}\frac{{{abs(number.p)}}}{{{number.q}}}"
+
     def _print_Pow(self, power: Pow) -> str:
         base, exponent = power.base, power.exp
         if exponent == S.Half:
@@ -206,7 +213,7 @@ class Formulas(LatexPrinter):
         if isinstance(exponent, Rational) and exponent.is_negative:
             return rf"\frac{{1}}{{{self._print(base**-exponent)}}}"
         text = self._print(base)
-        if isinstance(base, Add | Mul | Total | Partial) or "^" in text:
+        if (isinstance(base, Add | Mul | Total | Partial | Rational) and not _is_whole(base)) or "^" in text:
             text = rf"\left( {text} \right)"
         return f"{text}^{{{self._print(exponent)}}}"
 
@@ -218,9 +225,24 @@ def _split_coefficient(product: Mul) -> tuple[Expr, list[Expr]]:
     return Mul(*front), ordered_factors(Mul(*rest, evaluate=False)) if len(rest) > 1 else rest
 
 
+def _is_whole(number: Expr) -> bool:
+    """A number that needs no brackets below an exponent: 2, not -2 or 1/2."""
+    return bool(number.is_Integer and number >= 0)
+
+
+def scripts(latex: str) -> tuple[str, str, str]:
+    """The letter, the subscript and the superscript of a quantity's LaTeX: `W_{rec}^{a}` → W, rec, a."""
+    match = re.fullmatch(r"(.*?)(?:_(\{.*\}|\\?\w+?))?(?:\^(\{.*\}|\\?\w+?))?", latex, re.S)
+    base, *indices = match.groups() if match else (latex, None, None)
+    below, above = (index.removeprefix("{").removesuffix("}") if index else "" for index in indices)
+    return base, below, above
+
+
 def decimal(rounded: Rounded) -> str:
     """An exact number with so many significant digits: 0.0846, 23.64, 1.7 · 10^{-7}."""
     exact, digits = rounded.args
-    text = f"{Decimal(f'{Decimal(str(exact.evalf(30))):.{digits}g}').normalize():g}"
-    mantissa, _, exponent = text.partition("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text
+    number = Decimal(f"{Decimal(str(exact.evalf(30))):.{digits}g}")
+    if number == 0 or -5 < number.adjusted() < 7:
+        text = f"{number:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return rf"{number.scaleb(-number.adjusted()).normalize():f} \cdot 10^{{{number.adjusted()}}}"

@@ -8,7 +8,7 @@ from derive.derivation import Derivation
 from derive.document import Format, view
 from derive.latex import Formulas
 from derive.program import Program
-from derive.templating import render
+from derive.templating import render, tidy
 
 
 class Markdown(Format):
@@ -36,4 +36,4 @@ class Markdown(Format):
 def print_markdown(derivation: Derivation, program: Program) -> str:
     """The page."""
     form = Markdown()
-    return render("derivation.md.j2", {**view(derivation, program, form), "form": form})
+    return tidy(render("derivation.md.j2", {**view(derivation, program, form), "form": form}))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Mapping
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
+from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational, S, Symbol
 from sympy.printing.printer import Printer
 
 from derive.cell import Cell, Example
 from derive.notation import is_negative, ordered_factors, ordered_terms
-from derive.operations import BatchMean, BatchSum, Marked, Total
+from derive.operations import ELEMENTWISE, BatchMean, BatchSum, Marked, Total
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
 from derive.quantities import LOSS, At, LearningRate, N, Quantity, T, atoms_of, quantity_of, varies_by_sequence
 from derive.templating import render
@@ -19,11 +19,13 @@ from derive.templating import render
 class Code(Printer):
     """One method a node; no mathematics. Values of all sequences at one step are an array of N."""
 
-    emptyPrinter = None
-
     def __init__(self, gradient: str = "gradient_{}") -> None:
         super().__init__()
         self._gradient = gradient
+
+    def emptyPrinter(self, node: Expr) -> str:
+        """SymPy calls this where there is no method for a node."""
+        raise NotImplementedError(f"no code for {type(node).__name__}; add a method to derive/numpy_code.py")
 
     def _print_Quantity(self, quantity: Quantity) -> str:
         return "value" if quantity is LOSS or quantity == LOSS else quantity.name
@@ -59,6 +61,9 @@ class Code(Printer):
         if len(arrays) == len(factors) == 2:
             return " @ ".join(map(self._factor, factors))
         return f"np.sum({self._print(total.args[0])})"
+
+    def _print_Function(self, call: Function) -> str:
+        return f"{ELEMENTWISE[call.func]}({', '.join(map(self._print, call.args))})"
 
     def _print_Add(self, total: Add) -> str:
         first, *others = ordered_terms(total)

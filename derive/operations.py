@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, sympify
+from sympy import Expr, atan, cos, cosh, exp, log, sin, sinh, sympify, tan, tanh
+from sympy.printing.printer import Printer
+
+ELEMENTWISE = {
+    exp: "np.exp",
+    log: "np.log",
+    sin: "np.sin",
+    cos: "np.cos",
+    tan: "np.tan",
+    atan: "np.arctan",
+    sinh: "np.sinh",
+    cosh: "np.cosh",
+    tanh: "np.tanh",
+}
+"""The functions that a cell may use, and their names in code; mpmath has them under SymPy's names."""
 
 
 class Operation(Expr):
@@ -23,6 +37,9 @@ class Operation(Expr):
 
 class BatchMean(Operation):
     """1/N Σ_n of an expression that differs from sequence to sequence; code: `np.mean`."""
+
+    def _sympystr(self, printer: Printer) -> str:
+        return f"mean({printer._print(self.args[0])})"
 
 
 class BatchSum(Operation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ from derive.tex import print_tex
 LINE_LENGTH = 120
 ASSETS = "assets/"
 """Third-party code: written like the rest, but left out of version control."""
+MOST_LINES = 60
+"""How much of one file's difference is shown."""
 TEX_LEFTOVERS = frozenset([".pdf", ".aux", ".fdb_latexmk", ".fls", ".log", ".out", ".toc", ".xdv", ".gz"])
 """What a PDF leaves behind, and the figures for it."""
 
@@ -88,6 +91,19 @@ def formatted(source: str) -> str:
     return done.stdout
 
 
+def require_writable(folder: Path) -> None:
+    """Finds out before a long calculation whether its results can be written.
+
+    Raises:
+        DeriveError: The folder, or where it is to be made, cannot be written to.
+    """
+    there = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+    if not there.is_dir():
+        raise DeriveError(f"{there}: {os.strerror(errno.ENOTDIR)}; choose another folder with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DeriveError(f"{there}: {os.strerror(errno.EACCES)}; choose another folder with --out")
+
+
 def write(files: Mapping[str, bytes], folder: Path) -> list[str]:
     """Writes files below a folder: first all of them beside it, then each is moved into its place.
 
@@ -97,22 +113,46 @@ def write(files: Mapping[str, bytes], folder: Path) -> list[str]:
         The paths that changed.
 
     Raises:
-        DeriveError: The folder cannot be written to; it is then as it was.
+        DeriveError: Something cannot be written; the folder is then as it was.
     """
     changed = [path for path, content in files.items() if not same(folder / path, content)]
+    path = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".derive-", dir=folder) as beside:
+            new, old = Path(beside) / "new", Path(beside) / "old"
             for path in changed:
-                staged = Path(beside) / path
-                staged.parent.mkdir(parents=True, exist_ok=True)
-                staged.write_bytes(files[path])
+                for side in (new, old):
+                    (side / path).parent.mkdir(parents=True, exist_ok=True)
+                (new / path).write_bytes(files[path])
             for path in changed:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(Path(beside) / path, folder / path)
+                if (folder / path).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            move(changed, new, folder, old)
     except OSError as error:
-        raise DeriveError(f"{error.filename or folder}: {error.strerror}; choose another folder with --out") from error
+        where = error.filename or folder / path
+        cure = "nothing was changed; choose another folder with --out"
+        raise DeriveError(f"{where}: {error.strerror}; {cure}") from error
     return changed
+
+
+def move(paths: Iterable[str], source: Path, target: Path, old: Path) -> None:
+    """Moves files from one folder to another, what stood there to a third; all of them, or back again."""
+    moved = []
+    try:
+        for path in paths:
+            moved.append(path)
+            if (target / path).exists():
+                os.replace(target / path, old / path)
+            os.replace(source / path, target / path)
+    except BaseException:
+        for path in moved:
+            if (old / path).exists():
+                os.replace(old / path, target / path)
+            elif not (source / path).exists():
+                (target / path).unlink(missing_ok=True)
+        raise
 
 
 def same(path: Path, content: bytes) -> bool:
@@ -120,8 +160,14 @@ def same(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def differences(files: Mapping[str, bytes], folder: Path) -> list[str]:
-    """How a folder differs from what is derived now: a diff a changed file, a line a missing or a stray one."""
+def differences(files: Mapping[str, bytes], folder: Path, *, others: bool = False) -> list[str]:
+    """How a folder differs from what is derived now: a diff a changed file, a line a missing or a stray one.
+
+    Args:
+        files: What is derived now.
+        folder: The folder.
+        others: Whether the folder may hold other cells than those derived now.
+    """
     found: list[str] = []
     for path, content in sorted(files.items()):
         if not committed(path) or same(folder / path, content):
@@ -129,15 +175,21 @@ def differences(files: Mapping[str, bytes], folder: Path) -> list[str]:
         if not (folder / path).is_file():
             found.append(f"{folder / path} is missing")
             continue
-        before = (folder / path).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        found.append(
-            "".join(
-                difflib.unified_diff(
-                    before, content.decode().splitlines(keepends=True), f"{folder / path}", "derived now"
-                )
-            )
-        )
-    return found + [f"{folder / path} is written by nothing: remove it" for path in sorted(strangers(files, folder))]
+        before, after = (_lines(text) for text in ((folder / path).read_bytes(), content))
+        lines = list(difflib.unified_diff(before, after, f"{folder / path}", "derived now", lineterm=""))
+        more = [f"… and {len(lines) - MOST_LINES} lines more"] if len(lines) > MOST_LINES else []
+        found.append("\n".join(lines[:MOST_LINES] + more))
+    own = {path.partition("/")[0] for path in files}
+    strays = (
+        path for path in strangers(files, folder) if not (others and "/" in path) or path.partition("/")[0] in own
+    )
+    return found + [f"{folder / path} is written by nothing: remove it" for path in sorted(strays)]
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of a text for a diff, what cannot be seen made visible."""
+    lines = content.decode(errors="replace").replace("\r", "␍").split("\n")
+    return lines[:-1] if lines[-1] == "" else [*lines, "\\ No newline at end of file"]
 
 
 def strangers(files: Iterable[str], folder: Path) -> set[str]:

@@ -22,6 +22,7 @@ from derive.curvature import write_hessian, write_hessian_at_solution, write_lea
 from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
 from derive.descent import write_update
 from derive.errors import UsageError
+from derive.operations import BatchMean
 from derive.quantities import LOSS, LearningRate, Quantity
 from derive.repeating import find, mark, operations_named, operations_written_out, write_terms
 from derive.unroll import describe, show_nested, unroll, unroll_loss
@@ -151,12 +152,16 @@ def _write_closed_form(
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
     ledger.remark(
-        r"""Backpropagation through time gives the same: both sums obey the recurrence $d s_{k+1} / dW = a\, d s_k / dW
-        + \dots$ that differentiating {equation} gives, and both are zero for no steps. That the closed form obeys
-        it is proved by the same induction, symbolically, before this page is written.""",
+        r"""Backpropagation through time gives the same. Differentiating {equation} gives a recurrence for
+        $d s_{k+1} / dW$: it is {factor} times $d s_k / dW$, and what the weight does at step $k + 1$ itself. The sums of
+        both kinds obey it, and both are zero for no steps. That the closed form obeys it is proved by the same induction,
+        symbolically, before this page is written.""",
         equation=forward.step[0],
+        factor=recurrence.factor,
     )
 
+    if backward.start[0].rhs.has(BatchMean):
+        return  # the loss is no plain mean: its curvature mixes the sequences
     ledger.section("The curvature of the loss")
     if cell.landscape is not None and len(cell.parameters) == 2:
         ledger.figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 def sentence(quantity: Quantity) -> str:
     """What a quantity means, as a sentence; its LaTeX where nobody said."""
     meaning = quantity.meaning or quantity.latex
-    return f"{meaning[0].upper()}{meaning[1:]}."
+    return docstring(f"{meaning[0].upper()}{meaning[1:]}.")
+
+
+def docstring(text: str) -> str:
+    """Text as it stands between triple quotes."""
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
 @cache
@@ -38,6 +44,7 @@ def templates() -> Environment:
         comment_start_string="<#",
         comment_end_string="#>",
     )
+    environment.filters["docstring"] = docstring
     environment.filters["sentence"] = sentence
     environment.filters["gradient"] = "gradient_{}".format
     return environment
@@ -51,3 +58,8 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
         fields: What its marks stand for; a missing one is an error.
     """
     return templates().get_template(template).render(fields)
+
+
+def tidy(text: str) -> str:
+    """A document without two blank lines in a row, which templates leave where they print nothing."""
+    return re.sub(r"\n{3,}", "\n\n", text)

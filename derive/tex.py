@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
+from pylatexenc.latexencode import unicode_to_latex
+
 from derive.derivation import Derivation
 from derive.document import Format, view
 from derive.latex import Formulas
 from derive.program import Program
-from derive.templating import render
-
-ESCAPES = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "ξ": r"$\xi$",
-        "δ": r"$\delta$",
-        "η": r"$\eta$",
-        "×": r"$\times$",
-        "…": r"\dots{}",
-    }
-)
+from derive.templating import render, tidy
 
 
 class Tex(Format):
@@ -29,8 +17,8 @@ class Tex(Format):
     formulas = Formulas(marked=r"{{\color{{repeated}}{}}}")
 
     def words(self, text: str) -> str:
-        """Escapes what TeX would read as commands."""
-        return text.translate(ESCAPES)
+        """Writes what TeX would read as commands, or cannot read at all, as commands for it."""
+        return unicode_to_latex(text, unknown_char_warning=False)
 
     def formula(self, latex: str) -> str:
         """$…$."""
@@ -48,4 +36,4 @@ class Tex(Format):
 def print_tex(derivation: Derivation, program: Program) -> str:
     """The document, ready for pdflatex."""
     form = Tex()
-    return render("derivation.tex.j2", {**view(derivation, program, form), "form": form})
+    return tidy(render("derivation.tex.j2", {**view(derivation, program, form), "form": form}))

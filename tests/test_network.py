@@ -65,7 +65,7 @@ def assert_close(ours, theirs, relative: float = 1e-12) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=relative * np.max(np.abs(theirs)))
 
 
-# --- the gradient -------------------------------------------------------------------------------------------------------
+# --- the gradient -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
@@ -112,7 +112,7 @@ def test_without_recurrence_the_gradient_sees_only_the_last_two_steps():
     assert gradients(Parameters(0.7, 0.0), earlier, t) == gradients(Parameters(0.7, 0.0), X, t)
 
 
-# --- what may be passed ---------------------------------------------------------------------------------------------------
+# --- what may be passed -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_inputs_are_left_as_they_were():
     assert not any(np.shares_memory(array, X) for array in trace)
 
 
-# --- the functions among themselves ---------------------------------------------------------------------------------------
+# --- the functions among themselves -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("N", "T"), SHORT)
@@ -243,7 +243,7 @@ def test_weights_of_one_count_ones_exactly(N, T):
     assert value_and_gradient(Parameters(1, 1), X, t) == (0, (0, 0))
 
 
-# --- properties; small whole numbers in batches of a power of two, so that all arithmetic is exact ------------------------
+# --- properties; small whole numbers in batches of a power of two, so that all arithmetic is exact --------------------
 
 WHOLE = st.integers(-2, 2)
 
@@ -282,7 +282,7 @@ def test_zeros_in_front_change_nothing(data, Wx, Wrec):
     assert value_and_gradient(parameters, longer, data.t) == value_and_gradient(parameters, *data)
 
 
-# --- the numbers behind the lines -----------------------------------------------------------------------------------------
+# --- the numbers behind the lines -------------------------------------------------------------------------------------
 
 NUMBERED = re.findall(r"^ *(\S.*?)  # \((\d+)\)$", (FOLDER / "network.py").read_text(encoding="utf-8"), re.MULTILINE)
 

@@ -1,1 +1,4 @@
-"""The linear network that counts ones, computed by `network.py`; `derivation.html`, `.tex` and `.md` derive it line for line."""
+"""The linear network that counts ones.
+
+`network.py` computes it; `derivation.html`, `.tex` and `.md` derive it, line for line.
+"""

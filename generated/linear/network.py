@@ -4,7 +4,7 @@ Written by `make derive` from the description of the cell `linear`. The derivati
 comes from: the number behind a line is that of its equation there.
 
 All N sequences are computed at once, and time comes first: `s[k]` holds s_k of every sequence. What the caller
-passes is one sequence a row. It is converted to floating point; float32 stays float32.
+passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
 """
 
 from __future__ import annotations
@@ -169,6 +169,8 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
     The copy is floating point, and complex where a parameter is.
     """
     sequences = np.asarray(X)
+    if sequences.dtype.kind not in "biufc":
+        raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
     if sequences.ndim != 2 or sequences.size == 0:
         raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
     floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
@@ -179,7 +181,9 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
 
 def as_targets(t: ArrayLike, steps: Array) -> Array:
     """The targets, one for each of the sequences in `steps`, in the same floating point."""
-    targets = np.asarray(t, steps.dtype)
+    targets = np.asarray(t)
+    if targets.dtype.kind not in "biufc":
+        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
     if targets.shape != steps.shape[1:]:
         raise ValueError(f"t holds one target a sequence, {steps.shape[1]} of them; its shape is {targets.shape}")
-    return targets
+    return targets.astype(steps.dtype)
