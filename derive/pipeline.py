@@ -153,9 +153,9 @@ def _write_closed_form(
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
     ledger.remark(
         r"""Backpropagation through time gives the same. Differentiating {equation} gives a recurrence for
-        $d s_{k+1} / dW$: it is {factor} times $d s_k / dW$, and what the weight does at step $k + 1$ itself. The sums of
-        both kinds obey it, and both are zero for no steps. That the closed form obeys it is proved by the same induction,
-        symbolically, before this page is written.""",
+        $d s_{k+1} / dW$: it is {factor} times $d s_k / dW$, and what the weight does at step $k + 1$ itself. The sums
+        of both kinds obey it, and both are zero for no steps. That the closed form obeys it is proved by the same
+        induction, symbolically, before this page is written.""",
         equation=forward.step[0],
         factor=recurrence.factor,
     )

@@ -344,7 +344,7 @@ def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path):
 
 
 def test_make_alone_lists_every_target(require_tool):
-    done = subprocess.run([require_tool("make")], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([require_tool("make"), "--no-print-directory"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     listed = dict(re.fullmatch(r"make (\w+) +(\S.*)", line).groups() for line in done.stdout.splitlines())
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -205,7 +205,12 @@ def test_deriving_needs_no_tex(tmp_path, monkeypatch):
 
 
 def test_make_pdf_is_this_command(require_tool):
-    done = subprocess.run([require_tool("make"), "-n", "pdf", "CELL=linear"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [require_tool("make"), "--no-print-directory", "-n", "pdf", "CELL=linear"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.splitlines()[-1] == ".venv/bin/python -m derive --pdf linear"
 
 
