@@ -12,8 +12,9 @@ from sympy import Add, Expr, Integer, S, Sum
 from derive.adjoints import partial, partial_of_loss, pullback
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
+from derive.errors import CellError
 from derive.operations import BatchSum, Chain, Partial, Total
-from derive.quantities import LOSS, Adjoint, At, Parameter, Quantity, T, indexed_of, k
+from derive.quantities import LOSS, Adjoint, At, Parameter, Quantity, T, bare_of, indexed_of, k
 from derive.rules import (
     ADJOINT,
     ADJOINT_START,
@@ -24,7 +25,7 @@ from derive.rules import (
     SUM_OF_PATHS,
     SUM_OVER_TIME,
 )
-from derive.unroll import elided, right_hand_sides
+from derive.unroll import elided, loss_of_steps, right_hand_sides
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def paths(cell: Cell, steps: int) -> Iterator[Path]:
     rights = {
         left: right for step in range(1, steps + 1) for left, right in right_hand_sides(cell, step, steps).items()
     }
-    loss = cell.loss.subs(T, Integer(steps))
+    loss = loss_of_steps(cell, steps)
 
     def back(node: Expr, through: tuple[Expr, ...], factors: tuple[Expr, ...]) -> Iterator[Path]:
         right = loss if node is LOSS else rights.get(node)
@@ -81,7 +82,7 @@ def number_of_paths(cell: Cell, steps: int) -> int:
     """The most paths that lead from the loss to one quantity at one step; 1 where the cell is a chain."""
     counts: dict[Expr, int] = {}
     for left, right in [
-        (LOSS, cell.loss.subs(T, Integer(steps))),
+        (LOSS, loss_of_steps(cell, steps)),
         *(item for step in range(steps, 0, -1) for item in reversed(right_hand_sides(cell, step, steps).items())),
     ]:
         for atom in indexed_of(right):
@@ -171,47 +172,68 @@ def differentiate(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
 
     A quantity's adjoint at k is the sum of what flows back from the equations of step k that use it, from those of step
     k + 1 that look back at it, and from the loss.
+
+    Raises:
+        CellError: The last step looks back differently from the others, and the initial state is learnt.
     """
     adjoints = name_adjoints(cell)
+    for q, adjoint in adjoints.items():
+        steps = Range(k, S.One, T) if q in cell.step else Range(k, T, T)
+        ledger.equation(adjoint[k], Total(LOSS, q[k]), ADJOINT, over=(steps,))
+    sources = (*forward.step, *forward.last)
+
+    def write(q: Quantity, step: Expr, right: Expr, over: tuple[Range, ...] = ()) -> Equation:
+        direct = loss_flow(cell, q, step) != S.Zero
+        rule = ADJOINT_START if over == () and direct and step == T else ADJOINT_STEP
+        uses = (*((forward.loss,) if direct else ()), *using(q, sources))
+        return ledger.equation(adjoints[q][step], right, rule, uses, over)
+
     at_T = {q[T]: right for q, right in cell.last_step.items()}
     at_k = {q[k]: right for q, right in cell.step.items()}
-    next_step = {q[k + 1]: right.subs(k, k + 1) for q, right in cell.step.items()}
-    sources = {equation.lhs: equation for equation in (*forward.step, *forward.last)}
-    direct = {q: partial_of_loss(cell.loss, q[k if cell.loss_at_every_step else T]) for q in cell.computed}
-
-    for q, adjoint in adjoints.items():
-        ledger.equation(adjoint[k], Total(LOSS, q[k]), ADJOINT, over=(Range(k, S.One, T),))
+    after = {q[k + 1]: right.subs(k, k + 1) for q, right in cell.step.items()}
+    here = {q: loss_flow(cell, q, k) + flow_into(q[k], at_k, adjoints) for q in cell.step}
     start = tuple(
-        ledger.equation(
-            adjoints[q][T],
-            direct[q].subs(k, T) + flow_into(q[T], at_T, adjoints),
-            ADJOINT_START if direct[q] != S.Zero else ADJOINT_STEP,
-            (forward.loss,) if direct[q] != S.Zero else using(q, sources),
-        )
-        for q in reversed(cell.last_step)
+        write(q, T, loss_flow(cell, q, T) + flow_into(q[T], at_T, adjoints)) for q in reversed(cell.last_step)
     )
-    over = (Range(k, T - 1, S.One, backwards=True),)
-    step = tuple(
-        ledger.equation(
-            adjoints[q][k],
-            (direct[q] if cell.loss_at_every_step else S.Zero)
-            + flow_into(q[k], at_k, adjoints)
-            + flow_into(q[k], next_step, adjoints),
-            ADJOINT_STEP,
-            using(q, sources),
-            over,
+    from_last = {q: flow_into(q[T - 1], at_T, adjoints) for q in cell.step}
+    looks_back_alike = all(from_last[q] == flow_into(q[k], after, adjoints).subs(k, T - 1) for q in cell.step)
+    last = (
+        ()
+        if looks_back_alike
+        else tuple(
+            write(q, T - 1, here[q].subs(k, T - 1) + from_last[q], (Range(k, T - 1, T - 1),))
+            for q in reversed(cell.step)
         )
-        for q in reversed(cell.step)
     )
+    over = (Range(k, T - 1 if looks_back_alike else T - 2, S.One, backwards=True),)
+    step = tuple(write(q, k, here[q] + flow_into(q[k], after, adjoints), over) for q in reversed(cell.step))
+    learnt = [state for state, value in cell.initial.items() if bare_of(value)]
+    if learnt and not looks_back_alike:
+        problem = "the last step looks back differently from the others, and the initial state is learnt"
+        raise CellError(
+            cell.name, f"state {learnt[0].name!r}", problem, "name what both steps compute before they differ"
+        )
+    first = tuple(
+        write(q, S.Zero, flow_into(q[0], {a.subs(k, 0): r.subs(k, 0) for a, r in after.items()}, adjoints))
+        for q in learnt
+    )
+    recurrence = (*start, *last, *step, *first)
     gradients = {
-        weight: write_gradient(cell, weight, adjoints, (*start, *step), forward, ledger) for weight in cell.parameters
+        weight: write_gradient(cell, weight, adjoints, recurrence, forward, ledger) for weight in cell.parameters
     }
-    return Backward(adjoints, start, (), step, gradients)
+    return Backward(adjoints, start, last, step, first, gradients)
 
 
-def using(quantity: Quantity, sources: Mapping[At, Equation]) -> tuple[Equation, ...]:
+def loss_flow(cell: Cell, quantity: Quantity, step: Expr) -> Expr:
+    """What flows from the loss directly into a quantity at `step`."""
+    if cell.loss_at_every_step:
+        return partial_of_loss(cell.loss, quantity[k]).subs(k, step)
+    return partial_of_loss(cell.loss, quantity[T]) if step == T else S.Zero
+
+
+def using(quantity: Quantity, sources: Iterable[Equation]) -> tuple[Equation, ...]:
     """The equations that have `quantity` on the right."""
-    return tuple(e for e in sources.values() if quantity in {atom.quantity for atom in indexed_of(e.rhs)})
+    return tuple(each for each in sources if quantity in {atom.quantity for atom in indexed_of(each.rhs)})
 
 
 def write_gradient(
@@ -222,16 +244,18 @@ def write_gradient(
     forward: Forward,
     ledger: Ledger,
 ) -> Equation:
-    """Writes what one step adds to the derivative with respect to `weight`, and the derivative as the sum of it."""
+    """Writes what each use of `weight` adds to the derivative with respect to it, and the derivative as the sum."""
     terms, used = [], []
-    for source in forward.step:
-        adjoint = adjoints[source.lhs.quantity][k]
+    for source in (*forward.step, *forward.last, *forward.initial):
+        adjoint = adjoints[source.lhs.quantity][source.lhs.index]
         term = pullback(source.rhs, weight, adjoint)
         if term == S.Zero:
             continue
-        written = ledger.equation(
-            Chain(adjoint, Partial(source.lhs, weight)), term.args[0], CONTRIBUTION, (source, *recurrence), source.over
-        )
-        terms.append(Sum(term, (k, S.One, source.over[0].last)))
-        used.append(written)
+        slope = Chain(adjoint, Partial(source.lhs, weight))
+        used.append(ledger.equation(slope, term.args[0], CONTRIBUTION, (source, *recurrence), source.over))
+        terms.append(Sum(term, (k, source.over[0].first, source.over[0].last)) if source.over else term)
+    direct = partial_of_loss(cell.loss, weight)
+    if direct != S.Zero:
+        terms.append(Sum(direct, (k, S.One, T)) if cell.loss_at_every_step else direct)
+        used.append(forward.loss)
     return ledger.equation(Total(LOSS, weight), Add(*terms), SUM_OVER_TIME, tuple(used))

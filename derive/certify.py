@@ -29,7 +29,7 @@ from derive.numpy_code import load
 from derive.operations import BatchMean, BatchSum
 from derive.quantities import LearningRate, N, T, k
 from derive.rules import Relation
-from derive.unroll import right_hand_sides
+from derive.unroll import loss_of_steps, right_hand_sides
 
 DIGITS = 30
 """To how many digits the two sides of an equation must agree."""
@@ -82,7 +82,7 @@ def check_against_diff(derivation: Derivation) -> None:
     """Compares the derived gradient with the derivative that SymPy takes of the whole nested loss, for one sequence."""
     cell = derivation.cell
     for steps in SYMBOLIC_STEPS:
-        nested = _one_sequence(cell.loss.subs(T, Integer(steps)).xreplace(_nested_states(cell, steps)))
+        nested = _one_sequence(loss_of_steps(cell, steps).xreplace(_nested_states(cell, steps)))
         derived = _run_backwards(derivation, steps)
         for weight, gradient in derived.items():
             rest = expand(gradient - nested.diff(weight))
@@ -118,8 +118,10 @@ def _run_backwards(derivation: Derivation, steps: int) -> Mapping[Expr, Expr]:
     for equation in backward.start:
         put(equation, steps)
     for step in range(steps - 1, 0, -1):
-        for equation in backward.step:
+        for equation in backward.last if backward.last and step == steps - 1 else backward.step:
             put(equation, step)
+    for equation in backward.first:
+        put(equation, 0)
     gradients = {}
     for weight, equation in backward.gradients.items():
         terms = Add(*(_spread(term, steps) for term in Add.make_args(_one_sequence(equation.rhs))))

@@ -105,9 +105,10 @@ class Backward:
     """The equations of a derivation that the gradient is computed by.
 
     Attributes:
-        start: δ_T, one a state that the loss or nothing reads at T.
-        last: The equations of step T, where they differ from those of the other steps.
-        step: The equations of a step k, from the adjoints of its states to those of step k - 1.
+        start: δ_T.
+        last: δ_{T-1}, where the last step looks back differently from the others; else nothing.
+        step: δ_k from δ_{k+1}.
+        first: δ_0 of the states whose initial value is learnt.
         gradients: One a parameter.
     """
 
@@ -115,6 +116,7 @@ class Backward:
     start: tuple[Equation, ...]
     last: tuple[Equation, ...]
     step: tuple[Equation, ...]
+    first: tuple[Equation, ...]
     gradients: Mapping[Parameter, Equation]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sympy import Add, S, Sum
+from sympy import Add, Expr, S, Sum
 
 from derive.derivation import Derivation, Equation
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
@@ -52,7 +52,7 @@ def loss_value(derivation: Derivation) -> tuple[Statement, ...]:
     equation = derivation.forward.loss
     if not derivation.cell.loss_at_every_step:
         return (assign(equation),)
-    return Zero(LOSS), ForTime(S.One, T, False, (Accumulate(LOSS, equation.rhs, equation.number),))
+    return Zero(LOSS), ForTime(S.One, T, False, (Accumulate(LOSS, equation.rhs.function, equation.number),))
 
 
 def backward_pass(derivation: Derivation) -> tuple[Statement, ...]:
@@ -61,21 +61,27 @@ def backward_pass(derivation: Derivation) -> tuple[Statement, ...]:
     return (
         *(Allocate(adjoint) for adjoint in backward.adjoints.values()),
         *(assign(equation) for equation in backward.start),
+        *((loop(backward.last),) if backward.last else ()),
         loop(backward.step),
+        *(assign(equation) for equation in backward.first),
     )
 
 
 def gradient_sums(derivation: Derivation) -> tuple[Statement, ...]:
-    """The gradients, summed over the steps."""
+    """The gradients: what each step adds, in one loop a range of steps, and what is added once."""
     gradients = tuple(derivation.backward.gradients.values())
+    once: list[Statement] = []
+    loops: dict[tuple[Expr, Expr], list[Accumulate]] = {}
+    for equation in gradients:
+        for term in Add.make_args(equation.rhs):
+            inner = term.function if isinstance(term, Sum) else term
+            line = Accumulate(equation.lhs, inner, equation.number)
+            if isinstance(term, Sum):
+                loops.setdefault(term.limits[0][1:], []).append(line)
+            else:
+                once.append(line)
     return (
         *(Zero(equation.lhs) for equation in gradients),
-        ForTime(S.One, T, False, tuple(term for equation in gradients for term in sum_over_time(equation))),
+        *(ForTime(first, last, False, tuple(lines)) for (first, last), lines in loops.items()),
+        *once,
     )
-
-
-def sum_over_time(equation: Equation) -> Iterable[Accumulate]:
-    """The terms that each step adds to a gradient."""
-    for term in Add.make_args(equation.rhs):
-        if isinstance(term, Sum):
-            yield Accumulate(equation.lhs, term.function, equation.number)

@@ -69,7 +69,7 @@ class Zero:
     target: Expr
 
 
-Statement: TypeAlias = Assign | ForTime | Allocate | Zero
+Statement: TypeAlias = Assign | Accumulate | ForTime | Allocate | Zero
 
 
 @dataclass(frozen=True)

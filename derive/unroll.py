@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Expr, Integer
+from sympy import Add, Expr, Integer, Sum
 
 from derive.cell import Cell
 from derive.derivation import Equation, Forward, Ledger, Range
@@ -51,7 +51,8 @@ def describe(cell: Cell, ledger: Ledger) -> Forward:
         for q, right in cell.last_step.items()
         if q not in cell.step or right != cell.step[q].subs(k, T)
     )
-    loss = ledger.equation(LOSS, cell.loss, GIVEN)
+    whole = Sum(cell.loss, (k, Integer(1), T)) if cell.loss_at_every_step else cell.loss
+    loss = ledger.equation(LOSS, whole, GIVEN)
     return Forward(initial, step, last, loss)
 
 
@@ -91,4 +92,11 @@ def show_nested(cell: Cell, steps: int, unrolled: dict[At, Equation], ledger: Le
 
 def unroll_loss(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> Equation:
     """Writes the loss of `steps` steps."""
-    return ledger.equation(LOSS, cell.loss.subs(T, Integer(steps)), UNROLL, (forward.loss,))
+    return ledger.equation(LOSS, loss_of_steps(cell, steps), UNROLL, (forward.loss,))
+
+
+def loss_of_steps(cell: Cell, steps: int) -> Expr:
+    """The loss of so many steps: that of the last one, or the sum of all."""
+    if not cell.loss_at_every_step:
+        return cell.loss.subs(T, Integer(steps))
+    return Add(*(cell.loss.subs({k: Integer(step), T: Integer(steps)}) for step in range(1, steps + 1)))
