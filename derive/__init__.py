@@ -9,14 +9,15 @@ A cell is described with the names below; `derive.cell.Cell` says how.
 from derive.cell import Cell, Example, Landscape
 from derive.errors import CellError, CertificateError, DeriveError
 from derive.notebook import derive
-from derive.operations import mean
-from derive.quantities import Input, Intermediate, N, Parameter, State, T, Target, k
+from derive.operations import logistic, mean, softplus, total
+from derive.quantities import Dimension, Input, Intermediate, N, Parameter, State, T, Target, k
 
 __all__ = [
     "Cell",
     "CellError",
     "CertificateError",
     "DeriveError",
+    "Dimension",
     "Example",
     "Input",
     "Intermediate",
@@ -28,5 +29,8 @@ __all__ = [
     "Target",
     "derive",
     "k",
+    "logistic",
     "mean",
+    "softplus",
+    "total",
 ]

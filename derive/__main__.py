@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"derive: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("derive: interrupted, and the output folder is as it was", file=sys.stderr)
+        print("derive: interrupted", file=sys.stderr)
         return 130
 
 
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         derivation = write_derivation(cell, options.steps)
         files |= files_of_cell(derivation)
         seconds = time.perf_counter() - began
-        print(f"{cell.name}: {len(derivation.equations)} equations, every one checked ({seconds:.1f} s)")
+        print(f"{cell.name}: {len(derivation.equations)} equations derived and checked ({seconds:.1f} s)")
     if options.check:
         found = differences(files, options.out, others=bool(options.cells))
         cure = (
@@ -150,9 +150,11 @@ def read_cell(path: Path) -> Cell:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
+    sys.path.insert(0, str(path.resolve().parent))  # what the file imports may lie beside it
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None  # a .py file always has a loader
     module = importlib.util.module_from_spec(spec)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing is left beside the user's file
     try:
         spec.loader.exec_module(module)
     except DeriveError:
@@ -160,12 +162,18 @@ def read_cell(path: Path) -> Cell:
     except SyntaxError as error:
         line = f", line {error.lineno}" if error.lineno else ""
         raise UsageError(f"{path}{line}: {error.msg}") from error
+    except SystemExit as error:
+        raise UsageError(f"{path}: it ends the program by itself; take that out") from error
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
         line = f", line {lines[-1]}" if lines else ""
         message = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, TypeError) and ("ufunc" in message or "to float" in message):
+            message += "; take functions from sympy, not from math or numpy"
         raise UsageError(f"{path}{line}: {message}") from error
+    finally:
+        sys.dont_write_bytecode = before
     if not isinstance(getattr(module, "cell", None), Cell):
         raise UsageError(f"{path}: it defines no cell; end it with cell = Cell(…)")
     return module.cell

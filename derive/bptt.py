@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-from sympy import Add, Expr, Integer, S, Sum
+from sympy import Add, Expr, Function, Integer, S, Sum
 
 from derive.adjoints import partial, partial_of_loss, pullback
 from derive.cell import Cell
@@ -91,36 +91,44 @@ def number_of_paths(cell: Cell, steps: int) -> int:
     return max(counts.values())
 
 
-def write_local_partials(
-    cell: Cell, steps: int, forward: Forward, ledger: Ledger
-) -> dict[tuple[Quantity, Quantity], Equation]:
-    """Writes the partial derivatives of the loss and of every equation of a step.
+LocalPartials: TypeAlias = dict[tuple[Expr, Expr], Equation]
+"""The equation of each ∂q/∂p, by q and p as they stand in it: (s[k], s[k - 1]), (s[T], W)."""
 
-    Returns:
-        Each equation by (what is differentiated, with respect to what).
-    """
-    written: dict[Any, Equation] = {}
+
+def write_local_partials(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> LocalPartials:
+    """Writes the partial derivatives of the loss and of every equation of a step."""
+    written: LocalPartials = {}
     for atom in sorted(indexed_of(cell.loss), key=str):
         if atom.quantity in cell.computed:
-            here = atom.subs(T, Integer(steps))
-            slope = partial_of_loss(cell.loss, atom).subs(T, Integer(steps))
-            written[LOSS, atom.quantity] = ledger.equation(Partial(LOSS, here), slope, LOCAL_PARTIAL, (forward.loss,))
-    for source in forward.step:
+            over = (Range(k, S.One, T),) if cell.loss_at_every_step else ()
+            here, slope = (part.subs(T, Integer(steps)) for part in (atom, partial_of_loss(cell.loss, atom)))
+            written[LOSS, atom] = ledger.equation(Partial(LOSS, here), slope, LOCAL_PARTIAL, (forward.loss,), over)
+    for source in (*forward.step, *forward.last):
         inner = sorted((atom for atom in indexed_of(source.rhs) if atom.quantity in cell.computed), key=str)
         weights = [weight for weight in cell.parameters if source.rhs.has(weight)]
         for wrt in [*inner, *weights]:
-            quantity = wrt.quantity if isinstance(wrt, At) else wrt
             slope = partial(source.rhs, wrt)
-            written[source.lhs.quantity, quantity] = ledger.equation(
-                Partial(source.lhs, wrt), slope, LOCAL_PARTIAL, (source,), over=source.over
-            )
+            equation = ledger.equation(Partial(source.lhs, wrt), slope, LOCAL_PARTIAL, (source,), over=source.over)
+            written[source.lhs, wrt] = equation
     return written
+
+
+def local_partial_of(cell: Cell, steps: int, local: LocalPartials, above: Expr, below: Expr) -> Equation:
+    """The rolled equation that ∂above/∂below, at numbered steps, is a case of."""
+    if above == LOSS:
+        place = k if cell.loss_at_every_step else T
+        return local[LOSS, below.quantity[place]]
+    for place in (T, k) if above.index == steps else (k,):
+        back = below if not isinstance(below, At) else below.quantity[place + below.index - above.index]
+        if (above.quantity[place], back) in local:
+            return local[above.quantity[place], back]
+    raise KeyError((above, below))
 
 
 def write_chain(
     cell: Cell,
     steps: int,
-    local: Mapping[tuple[Quantity, Quantity], Equation],
+    local: LocalPartials,
     marked: Mapping[Path, Expr],
     unrolled: tuple[Equation, ...],
     ledger: Ledger,
@@ -142,12 +150,13 @@ def write_chain(
     for weight in cell.parameters:
         mine = [path for path in marked if path.weight == weight]
         total = Total(LOSS, weight)
-        whole = ledger.equation(
-            total, Add(*(BatchSum(path.derivatives) for path in mine), evaluate=False), SUM_OF_PATHS, unrolled
-        )
+        terms = [BatchSum(path.derivatives) for path in mine]
+        if partial_of_loss(cell.loss, weight) != S.Zero:
+            terms.append(Partial(LOSS, weight))
+        whole = ledger.equation(total, Add(*terms, evaluate=False), SUM_OF_PATHS, unrolled)
         for path in mine:
-            names = [node.quantity if isinstance(node, At) else node for node in (*path.through, weight)]
-            used = {local[pair] for pair in itertools.pairwise(names)}
+            pairs = itertools.pairwise((*path.through, weight))
+            used = {local_partial_of(cell, steps, local, above, below) for above, below in pairs}
             uses = (whole, *used)
             written[path] = ledger.equation(
                 path.derivatives, marked[path], CHAIN, uses, elided=elided(path.step, steps)
@@ -164,10 +173,19 @@ def name_adjoints(cell: Cell) -> dict[Quantity, Adjoint]:
 
 def flow_into(quantity: At, rights: Mapping[At, Expr], adjoints: Mapping[Quantity, Adjoint]) -> Expr:
     """The sum of what flows back into `quantity` from every equation in `rights` that uses it."""
-    return Add(*(pullback(right, quantity, adjoints[left.quantity][left.index]) for left, right in rights.items()))
+    flows = (
+        in_its_own_value(pullback(right, quantity, adjoints[left.quantity][left.index]), left, right)
+        for left, right in rights.items()
+    )
+    return Add(*flows)
 
 
-def differentiate(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
+def in_its_own_value(flow: Expr, left: At, right: Expr) -> Expr:
+    """1 - tanh(z)² as 1 - h², where h = tanh(z) has been computed already."""
+    return flow.xreplace({right: left}) if isinstance(right, Function) else flow
+
+
+def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Ledger) -> Backward:
     """Writes the adjoint recurrence, its start at k = T, each step's contribution and the gradients as sums.
 
     A quantity's adjoint at k is the sum of what flows back from the equations of step k that use it, from those of step
@@ -177,15 +195,17 @@ def differentiate(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
         CellError: The last step looks back differently from the others, and the initial state is learnt.
     """
     adjoints = name_adjoints(cell)
+    definitions: dict[Quantity, Equation] = {}
     for q, adjoint in adjoints.items():
-        steps = Range(k, S.One, T) if q in cell.step else Range(k, T, T)
-        ledger.equation(adjoint[k], Total(LOSS, q[k]), ADJOINT, over=(steps,))
+        place, over = (k, (Range(k, S.One, T),)) if q in cell.step else (T, ())
+        definitions[q] = ledger.equation(adjoint[place], Total(LOSS, q[place]), ADJOINT, over=over)
     sources = (*forward.step, *forward.last)
 
     def write(q: Quantity, step: Expr, right: Expr, over: tuple[Range, ...] = ()) -> Equation:
         direct = loss_flow(cell, q, step) != S.Zero
         rule = ADJOINT_START if over == () and direct and step == T else ADJOINT_STEP
-        uses = (*((forward.loss,) if direct else ()), *using(q, sources))
+        partials = tuple(each for (_, wrt), each in local.items() if isinstance(wrt, At) and wrt.quantity == q)
+        uses = (definitions[q], *((forward.loss,) if direct else ()), *(partials or using(q, sources)))
         return ledger.equation(adjoints[q][step], right, rule, uses, over)
 
     at_T = {q[T]: right for q, right in cell.last_step.items()}
@@ -219,7 +239,7 @@ def differentiate(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
     )
     recurrence = (*start, *last, *step, *first)
     gradients = {
-        weight: write_gradient(cell, weight, adjoints, recurrence, forward, ledger) for weight in cell.parameters
+        weight: write_gradient(cell, weight, adjoints, local, recurrence, forward, ledger) for weight in cell.parameters
     }
     return Backward(adjoints, start, last, step, first, gradients)
 
@@ -240,6 +260,7 @@ def write_gradient(
     cell: Cell,
     weight: Parameter,
     adjoints: Mapping[Quantity, Adjoint],
+    local: LocalPartials,
     recurrence: Iterable[Equation],
     forward: Forward,
     ledger: Ledger,
@@ -251,8 +272,11 @@ def write_gradient(
         term = pullback(source.rhs, weight, adjoint)
         if term == S.Zero:
             continue
-        slope = Chain(adjoint, Partial(source.lhs, weight))
-        used.append(ledger.equation(slope, term.args[0], CONTRIBUTION, (source, *recurrence), source.over))
+        used += [source, *recurrence]
+        if cell.is_scalar:
+            slope = Chain(adjoint, Partial(source.lhs, weight))
+            uses = (local.get((source.lhs, weight), source), *recurrence)
+            used = [*used, ledger.equation(slope, term.args[0], CONTRIBUTION, uses, source.over)]
         terms.append(Sum(term, (k, source.over[0].first, source.over[0].last)) if source.over else term)
     direct = partial_of_loss(cell.loss, weight)
     if direct != S.Zero:

@@ -14,6 +14,7 @@ from sympy import Eq, Expr, Float, Rational, S, sympify
 from derive.cell_checks import check
 from derive.quantities import (
     At,
+    Dimension,
     Input,
     Intermediate,
     Parameter,
@@ -24,6 +25,7 @@ from derive.quantities import (
     indexed_of,
     k,
 )
+from derive.shapes import dimensions_of
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Cell:
     landscape: Landscape | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.loss, Expr):
+            object.__setattr__(self, "loss", with_fractions(self.loss))
         check(self)
 
     @property
@@ -136,6 +140,21 @@ class Cell:
     def computed(self) -> tuple[Quantity, ...]:
         """States and intermediates: what a forward pass computes."""
         return tuple(q for q in self.quantities if isinstance(q, State | Intermediate))
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The named dimensions of all quantities."""
+        return dimensions_of(self.quantities)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether every quantity is a number."""
+        return not any(quantity.dimensions for quantity in self.quantities)
+
+    @property
+    def target_at_every_step(self) -> bool:
+        """Whether there is a target for each step of a sequence, not one for the whole."""
+        return any(isinstance(atom.quantity, Target) for atom in indexed_of(self.loss))
 
     @property
     def loss_at_every_step(self) -> bool:

@@ -6,7 +6,7 @@ import builtins
 import difflib
 import keyword
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from graphlib import CycleError
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -17,10 +17,12 @@ from derive.errors import CellError
 from derive.operations import ELEMENTWISE, BatchMean
 from derive.quantities import (
     At,
+    Dimension,
     Input,
     Intermediate,
     N,
     Parameter,
+    Product,
     Quantity,
     State,
     T,
@@ -32,6 +34,7 @@ from derive.quantities import (
     quantity_of,
     varies_by_sequence,
 )
+from derive.shapes import Form, ShapeError, form_of
 
 if TYPE_CHECKING:
     from derive.cell import Cell
@@ -42,7 +45,7 @@ Wrong: TypeAlias = Callable[[str, str, str], NoReturn]
 GENERATED_NAMES = """
 np k n N T X dtype parameters trace adjoints gradient gradients learning_rates value output delta
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
-forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
+forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets logistic softplus
 sequences floating steps targets
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
@@ -51,8 +54,10 @@ RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 RESERVED_FILES = frozenset(["assets", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))])
 """What stands beside the cells in an output folder."""
 
-RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", "H", "I", "J", r"\xi", r"\delta", r"\eta", r"\lambda"])
+RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", r"\xi", r"\delta", r"\eta", r"\lambda"])
 """Symbols that a derivation uses itself."""
+RESERVED_FOR_CURVATURE = frozenset(["H", "I", "J"])
+"""Those that it uses for cells of numbers only."""
 
 
 def check(cell: Cell) -> None:
@@ -81,8 +86,10 @@ def check(cell: Cell) -> None:
     _check_quantities(cell.quantities, wrong)
     _check_equations(cell, wrong)
     _check_loss(cell, wrong)
+    _check_shapes(cell, wrong)
     _check_use(cell, wrong)
     _check_example(cell, wrong)
+    _check_landscape(cell, wrong)
 
 
 def _check_name(name: str, where: str, wrong: Wrong) -> None:
@@ -94,7 +101,8 @@ def _check_name(name: str, where: str, wrong: Wrong) -> None:
         wrong(where, f"{name!r} is a Python keyword", "choose another code name and keep this one in latex=")
 
 
-def _check_quantities(quantities: Iterable[Quantity], wrong: Wrong) -> None:
+def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
+    rows = any(quantity.dimensions for quantity in quantities)
     seen: dict[str, Quantity] = {}
     seen_latex: dict[str, Quantity] = {}
     for quantity in quantities:
@@ -108,7 +116,7 @@ def _check_quantities(quantities: Iterable[Quantity], wrong: Wrong) -> None:
             wrong(
                 where, f"{seen_latex[quantity.latex].name!r} has the same LaTeX {quantity.latex}", "give each its own"
             )
-        if quantity.latex in RESERVED_LATEX:
+        if quantity.latex in RESERVED_LATEX or (quantity.latex in RESERVED_FOR_CURVATURE and not rows):
             wrong(where, f"the derivation uses {quantity.latex} itself", "give it another latex=")
         seen[quantity.name] = seen_latex[quantity.latex] = quantity
 
@@ -156,7 +164,9 @@ def _check_declared(cell: Cell, expression: Expr, where: str, wrong: Wrong) -> N
         if call.func not in ELEMENTWISE:
             names = ", ".join(sorted(str(function) for function in ELEMENTWISE))
             wrong(where, f"there is no rule for {call.func}", f"use {names}, or add it to derive/operations.py")
-    for symbol in sorted(expression.atoms(Symbol) - {k, T, N}, key=str):
+    for symbol in sorted(
+        {symbol for symbol in expression.atoms(Symbol) if not isinstance(symbol, Dimension)} - {k, T, N}, key=str
+    ):
         close = difflib.get_close_matches(symbol.name, known, 1)
         if symbol.name in ("k", "T", "N"):
             hint = f"use the one that derive has: from derive import {symbol}"
@@ -213,8 +223,9 @@ def _check_states(cell: Cell, written: set[At], wrong: Wrong) -> None:
     try:
         computed = set(cell.last_step)  # putting them into order finds a circle
     except CycleError as error:
-        around = " → ".join(quantity.name for quantity in error.args[1])
-        wrong(f"equations of {around}", "each needs the other within one step", "look one step back in one of them")
+        around = list(dict.fromkeys(quantity.name for quantity in error.args[1]))
+        problem = "each needs the other within one step" if len(around) > 1 else "it needs itself within one step"
+        wrong(f"equations of {' → '.join(around)}", problem, "look one step back in one of them")
     for quantity in cell.computed:
         if quantity not in computed:
             wrong(f"quantity {quantity.name!r}", "no equation computes it", f"add Eq({quantity}[k], …)")
@@ -237,6 +248,8 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
     here = k if cell.loss_at_every_step else T
     for atom in sorted(atoms_of(loss), key=str):
         quantity = quantity_of(atom)
+        if isinstance(quantity, Target) and isinstance(atom, At) and here == T:
+            wrong(where, f"a target at the last step, {atom}", f"write {quantity}, one a sequence")
         if isinstance(atom, At) and atom.index != here:
             wrong(where, f"{atom} and a value at another step in one loss", f"write all at [{here}]")
         if isinstance(quantity, Input | State | Intermediate) and not isinstance(atom, At):
@@ -246,7 +259,38 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
     if not any(quantity_of(atom) in cell.computed for atom in atoms_of(loss)):
         wrong(where, "it does not depend on any state", "compare what the cell computes with the target")
     if not isinstance(cell.output, At) or cell.output.quantity not in cell.computed or cell.output.index not in (k, T):
-        wrong("output", f"{cell.output} is not a computed quantity at k or T", "write output=s[T] or output=y[k]")
+        wrong(
+            "output",
+            f"{cell.output} is not a computed quantity at k or T",
+            f"write output={cell.states[0]}[T] or output={cell.states[0]}[k]",
+        )
+
+
+def _check_shapes(cell: Cell, wrong: Wrong) -> None:
+    names = {quantity.name for quantity in cell.quantities}
+    for dimension in cell.dimensions:
+        if not dimension.name.isidentifier() or dimension.name in RESERVED | names:
+            wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
+    for quantity in cell.quantities:
+        most = 2 if isinstance(quantity, Parameter) else 1
+        if len(quantity.dimensions) > most:
+            wrong(f"quantity {quantity.name!r}", f"its shape has more than {most} dimensions", "give it fewer")
+    for equation in cell.equations:
+        left, right = equation.lhs, sympify(equation.rhs)
+        where = f"equation {left} = {right}"
+        ours, theirs = (_form(side, where, wrong) for side in (left, right))
+        if theirs.shape not in ((), ours.shape):
+            wrong(where, f"{left} is {ours} and the right-hand side is {theirs}", "give both the same shape")
+    _form(cell.loss, f"loss {cell.loss}", wrong)
+    if cell.loss.has(Product):
+        wrong(f"loss {cell.loss}", "a matrix product in the loss", "name it as an intermediate, and use that")
+
+
+def _form(expression: Expr, where: str, wrong: Wrong) -> Form:
+    try:
+        return form_of(expression)
+    except ShapeError as error:
+        wrong(where, str(error), "mend a shape= or a factor")
 
 
 def _check_use(cell: Cell, wrong: Wrong) -> None:
@@ -259,9 +303,30 @@ def _check_use(cell: Cell, wrong: Wrong) -> None:
                 "it is declared and never used",
                 "use it in an equation, or take it out of quantities=",
             )
-    for needed, role in ((cell.parameters, "parameter"), (cell.inputs, "input"), (cell.states, "state")):
-        if not needed:
-            wrong("quantities", f"there is no {role}", "declare one and use it in an equation")
+    for given, role in (
+        (cell.parameters, "parameter"),
+        (cell.inputs, "input"),
+        (cell.states, "state"),
+        (cell.targets, "target"),
+    ):
+        if not given:
+            wrong("quantities", f"there is no {role}", "declare one and use it")
+    if len(cell.inputs) > 1:
+        wrong("quantities", "there are several inputs", "make them one input, a row with a shape=(D,), or use one")
+    if len(cell.targets) > 1:
+        wrong("quantities", "there are several targets", "make them one target, a row with a shape=(O,), or use one")
+
+
+def _check_landscape(cell: Cell, wrong: Wrong) -> None:
+    if cell.landscape is None:
+        return
+    if not cell.is_scalar or len(cell.parameters) != 2:
+        wrong("landscape", "it needs two weights that are numbers", "leave it out")
+    if cell.landscape.inputs.ndim != 2 or cell.landscape.targets.shape != cell.landscape.inputs.shape[:1]:
+        shapes = f"{cell.landscape.inputs.shape} and {cell.landscape.targets.shape}"
+        wrong("landscape", f"inputs and targets have the shapes {shapes}", "give N × T and N numbers")
+    if any(len(point) != 2 for point in cell.landscape.points):
+        wrong("landscape, points", "one is no pair", "give pairs of weights")
 
 
 def _check_example(cell: Cell, wrong: Wrong) -> None:
@@ -272,8 +337,9 @@ def _check_example(cell: Cell, wrong: Wrong) -> None:
     for what in ("start", "learning_rates", "solution"):
         given = set(getattr(example, what))
         if given != names and not (what == "solution" and not given):
-            odd = ", ".join(sorted(given ^ names))
-            wrong(f"example, {what}", f"it does not name each weight once: {odd}", f"give {', '.join(sorted(names))}")
+            odd = [f"{name} is unknown" for name in sorted(given - names)]
+            odd += [f"{name} is missing" for name in sorted(names - given)]
+            wrong(f"example, {what}", ", ".join(odd), f"give each of {', '.join(sorted(names))}")
         for name, value in getattr(example, what).items():
             if not isinstance(value, int | float) or not math.isfinite(value):
                 wrong(f"example, {what}", f"{name} is {value!r}", "give a finite number")
@@ -281,6 +347,8 @@ def _check_example(cell: Cell, wrong: Wrong) -> None:
         wrong("example, learning_rates", "one is not positive", "give positive numbers")
     if not isinstance(example.epochs, int) or example.epochs < 0:
         wrong("example, epochs", f"it is {example.epochs!r}", "give a whole number, 0 or more")
+    if not all(isinstance(row, tuple | list) for row in example.X):
+        wrong("example, X", f"it is {example.X}", "give one tuple of numbers a sequence")
     if not all(math.isfinite(number) for row in (*example.X, example.t) for number in row):
         wrong("example", "a number in X or t is not finite", "give finite numbers")
     lengths = {len(row) for row in example.X}

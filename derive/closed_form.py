@@ -15,7 +15,7 @@ from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
 from derive.errors import CertificateError
 from derive.operations import BatchSum, Rounded, Total
-from derive.quantities import LOSS, Parameter, State, T, indexed_of, k, varies_by_sequence
+from derive.quantities import LOSS, Parameter, State, T, bare_of, indexed_of, k, varies_by_sequence
 from derive.rules import (
     BASE_CASE,
     CHAIN_CLOSED_FORM,
@@ -66,7 +66,7 @@ def affine(cell: Cell) -> Affine | None:
     state = cell.states[0]
     right = cell.step[state]
     factor = right.diff(state[k - 1])
-    if factor.free_symbols - set(cell.parameters):
+    if factor == S.Zero or factor.free_symbols - set(cell.parameters):
         return None
     return Affine(state, factor, right.xreplace({state[k - 1]: S.Zero}), cell.initial[state])
 
@@ -165,6 +165,8 @@ def write_reach(recurrence: Affine, local: Equation, backward: Backward, ledger:
     )
     delta = backward.adjoints[state]
     faded = ledger.equation(delta[T - m], delta[T] * a**m, ITERATE, (*backward.step, reach), (Range(m, S.Zero, T - 1),))
+    if not bare_of(a):
+        return reach
     ledger.remark("So everything depends on the powers of {a}. By {equation}, ten steps back:", a=a, equation=faded)
     rows = tuple((value, Rounded(value**10, 3), words) for value, words in FATES)
     ledger.table((a, "times, after ten steps", "the adjoint"), rows)

@@ -7,23 +7,21 @@ Near a minimum the gradient is H e, where e is the distance from it and H the He
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import combinations_with_replacement
-from typing import Any
 
 import mpmath
-import numpy as np
-from sympy import Add, Expr, Matrix, S, Sum, Tuple, diag, expand, eye, solve, sqrt, sympify
+from sympy import Add, Expr, Matrix, Rational, S, Sum, Tuple, diag, expand, eye, floor, solve, sqrt, sympify
 
 from derive.adjoints import partial
 from derive.cell import Cell, Example, exact
 from derive.closed_form import Affine, batch_sum, j, pull_out
 from derive.derivation import Backward, Equation, Ledger
 from derive.errors import CellError, CertificateError
-from derive.evaluate import Point
 from derive.operations import Determinant, Eigenvalue, Hessian, Rounded, SpectralRadius, Total, UpdateJacobian
+from derive.points import NUDGE, example_point
 from derive.quantities import LOSS, LearningRate, Parameter, T, k
-from derive.rules import AT_EXAMPLE, EIGENVALUES, LINEARISE, SECOND_DERIVATIVE, STABILITY
+from derive.rules import AT_EXAMPLE, BORDER, EIGENVALUES, LINEARISE, SECOND_DERIVATIVE, STABILITY
 
 
 def second_slope(recurrence: Affine, first: Parameter, second: Parameter) -> Expr:
@@ -75,17 +73,6 @@ def write_hessian(
     return written
 
 
-def example_point(
-    cell: Cell, example: Example, weights: Mapping[str, float], number: Callable[[Any], Any], nudge: Any
-) -> Point:
-    """The example's data with the given weights, made into the numbers that `number` makes."""
-    columns = np.array([[number(exact(entry)) for entry in row] for row in example.X], dtype=object).T
-    given: dict[Expr, Any] = {weight: number(exact(weights[weight.name])) for weight in cell.parameters}
-    given |= {cell.inputs[0][step]: column for step, column in enumerate(columns, start=1)}
-    given[cell.targets[0]] = np.array([number(exact(entry)) for entry in example.t], dtype=object)
-    return Point(cell, len(columns), len(example.t), given, nudge, number)
-
-
 def write_hessian_at_solution(
     cell: Cell,
     example: Example,
@@ -98,21 +85,27 @@ def write_hessian_at_solution(
     Raises:
         CellError: The gradient is not zero there, so it is no solution.
     """
-    point = example_point(cell, example, example.solution, sympify, nudge=None)
-    nudged = example_point(cell, example, example.solution, mpmath.mpf, mpmath.mpf(10) ** -10)
+    point = example_point(cell, example, sympify, nudge=None)
+    nudged = example_point(cell, example, mpmath.mpmathify, mpmath.mpf(NUDGE))
     for weight, equation in gradients.items():
         # Asked of the loss itself: a mistake of the derivation is not to be taken for one of the example.
         slope = nudged.value(Total(LOSS, weight))
-        if abs(slope) > mpmath.mpf(10) ** -8:
+        if abs(slope) > mpmath.mpf(10) ** -30:
             problem = f"the derivative with respect to {weight} is {mpmath.nstr(slope, 6)} there, not 0"
             raise CellError(cell.name, "example, solution", problem, "give weights at which the loss is smallest")
         if (derived := point.value(equation.rhs)) != 0:
             raise CertificateError(
                 f"cell {cell.name!r}, equation ({equation.number}): it is {derived} at the example's solution, not 0"
             )
+    ledger.remark("The numbers below are for the data of the example:")
+    x, t = cell.inputs[0], cell.targets[0]
+    header = (*(x[step] for step in range(1, len(example.X[0]) + 1)), t)
+    ledger.table(
+        header, tuple((*map(exact, row), exact(target)) for row, target in zip(example.X, example.t, strict=True))
+    )
     ledger.remark(
-        """The second derivatives together are the Hessian matrix {H}. For the data of the example, and at its solution
-        {solution}, it is:""",
+        """The second derivatives together are the Hessian matrix {H}. At the solution {solution} it
+        is:""",
         H=Hessian(*cell.parameters),
         solution=", ".join(f"${weight.latex} = {example.solution[weight.name]:g}$" for weight in cell.parameters),
     )
@@ -137,7 +130,9 @@ def spectral_radius(hessian: Matrix, rates: tuple[Expr, ...]) -> Expr:
 
 def updates_per_digit(factor: Expr) -> int | None:
     """How many updates make an error ten times smaller that keeps `factor` of itself at each; None where it grows."""
-    return math.ceil(math.log(10) / -math.log(factor.evalf(30))) if factor < 1 else None
+    if factor >= 1:
+        return None
+    return math.ceil(math.log(10) / -math.log(factor.evalf(30))) if factor > 0 else 1
 
 
 def write_learning_rates(
@@ -149,31 +144,31 @@ def write_learning_rates(
     for i, root in enumerate((smallest, largest), start=1):
         ledger.equation(Eigenvalue(i, at_solution.lhs), root, EIGENVALUES, (at_solution,), at_example=True)
     ledger.remark(
-        """About {smallest} and {largest}: both positive, so the solution is a minimum. One is {ratio} times the other:
-        the loss lies around it like {shape}.""",
+        """About {smallest} and {largest}: both positive, so the solution is a minimum. In the direction of the larger
+        one the loss rises {ratio} times as steeply.""",
         smallest=Rounded(smallest, 4),
         largest=Rounded(largest, 4),
         ratio=Rounded(largest / smallest, 2),
-        shape="a narrow valley, steep across and almost flat along" if largest > 10 * smallest else "a round bowl",
     )
     update = UpdateJacobian(*(Tuple(weight, rate) for weight, rate in zip(weights, rates, strict=True)))
     ledger.remark(
-        "An error in the weights, multiplied by the matrix {J}, is what one update leaves of it: the derivative of the "
-        "updated weights with respect to the weights before.",
+        """Let {J} be the derivative of the weights after an update with respect to the weights before it. What an
+        update leaves of a small error is {J} times the error.""",
         J=update,
     )
     left_over = (eye(2) - diag(*rates) * hessian).as_immutable()
     linear = ledger.equation(update, left_over, LINEARISE, (at_solution,), at_example=True)
     border = expand((2 * eye(2) - diag(*rates) * hessian).det())
-    boundary = ledger.equation(Determinant(eye(2), update), border, STABILITY, (linear,), at_example=True)
+    boundary = ledger.equation(Determinant(eye(2), update), border, BORDER, (linear,), at_example=True)
     ledger.remark(
-        """The eigenvalues of {J} are real, and below 1 for positive learning rates, so the only way to lose stability
-        is through $-1$. Training is stable where {equation} is positive and {trace} is less than 4. With one rate for
-        both weights that is $0 < \\eta <$ {bound}.""",
+        r"""For positive learning rates $\mathrm{diag}(\eta) H$ has the eigenvalues of the symmetric, positive definite
+        matrix $\sqrt{\eta_i} H_{ij} \sqrt{\eta_j}$. So those of {J} are real and below 1, and the only way to lose
+        stability is through $-1$. Training is stable where {equation} is positive and {trace} is less than 4. With one
+        rate for both weights that is $0 < \eta <$ {bound}.""",
         J=update,
         equation=boundary,
         trace=(diag(*rates) * hessian).trace(),
-        bound=Rounded(2 / largest, 3),
+        bound=Rounded(Rational(floor(2 / largest * 10**4), 10**4), 4),
     )
     chosen = tuple(exact(example.learning_rates[weight.name]) for weight in weights)
     one = 2 / (smallest + largest)
@@ -227,7 +222,7 @@ def _say_what_it_means(
     ledger.remark(
         """With the example's rates {equation} is {value}: training is stable. With the other one kept, {first} could be
         raised to {first_bound} and {second} to {second_bound}. In its slowest direction an update leaves {factor} of
-        the error, and {epochs} updates leave {left}: that far from the solution training with these rates ends.""",
+        a small error, and {epochs} updates leave {left} of it.""",
         **value,
         first=rates[0],
         first_bound=Rounded(alone[0], 3),

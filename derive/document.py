@@ -102,6 +102,7 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
         "sections": [
             {
                 "title": form.text(section.title),
+                "plain_title": form.words(section.title.replace("$", "")),
                 "anchor": re.sub(r"\W+", "-", section.title.lower()).strip("-"),
                 "blocks": list(_blocks(section, form, code, elided, explained)),
             }

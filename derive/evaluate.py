@@ -22,10 +22,12 @@ from sympy.matrices import MatrixBase
 from derive.cell import Cell
 from derive.operations import (
     BatchMean,
+    BatchOuter,
     BatchSum,
     Chain,
     Determinant,
     Eigenvalue,
+    EntrySum,
     Hessian,
     Marked,
     Partial,
@@ -34,7 +36,17 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At, N, Quantity, T, k, quantity_of
+from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
+from derive.shapes import form_of
+
+OWN_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "softplus": lambda z: mpmath.log(1 + mpmath.exp(z)),
+}
+"""The functions that mpmath does not have, by their definition."""
+
+DIGITS = 110
+"""How many digits mpmath works with while a point is evaluated."""
 
 Value: TypeAlias = Any
 """A number, an array of N numbers (one a sequence), or a matrix of numbers."""
@@ -49,6 +61,7 @@ class Point:
         steps: T.
         sequences: N.
         given: The value of every parameter (a number), input and target (an array of N numbers at each step, by atom).
+        sizes: The number that each dimension stands for.
         nudge: How far to go to each side for a numerical derivative; the error is its square.
         number: Makes a number of an exact one.
     """
@@ -59,6 +72,7 @@ class Point:
     given: Mapping[Expr, Value]
     nudge: Any
     number: Callable[[Any], Any] = mpmath.mpmathify
+    sizes: Mapping[Dimension, int] = field(default_factory=dict)
 
     # Numerical derivatives already taken, by what is differentiated and with respect to what.
     _partials: dict[tuple[Expr, Expr], Value] = field(default_factory=dict, init=False)
@@ -67,7 +81,8 @@ class Point:
     @cached_property
     def trace(self) -> dict[Expr, Value]:
         """The forward pass: the value of every state and intermediate at every step."""
-        return self.run(self.given)
+        with mpmath.workdps(DIGITS):
+            return self.run(self.given)
 
     def run(self, given: Mapping[Expr, Value], shifted: Mapping[Expr, Value] | None = None) -> dict[Expr, Value]:
         """Runs the cell's equations.
@@ -77,10 +92,9 @@ class Point:
             shifted: What to add to a quantity once it is computed, by atom; so its derivatives are taken.
         """
         values = dict(given)
-        zeros = np.full(self.sequences, self.number(0), dtype=object)
 
         def keep(atom: Expr, right: Expr, index: Mapping[Symbol, int]) -> None:
-            values[atom] = self._compute(right, values, index) + zeros
+            values[atom] = self._compute(right, values, index) + self._zeros(atom)
             if shifted and atom in shifted:
                 values[atom] = values[atom] + shifted[atom]
 
@@ -91,6 +105,11 @@ class Point:
             for quantity, right in rights.items():
                 keep(quantity[step], right, {k: step})
         return values
+
+    def _zeros(self, expression: Expr) -> Value:
+        """Zeros of the form of an expression, one for each sequence."""
+        sizes = (self.sizes[size] if isinstance(size, Dimension) else size for size in form_of(expression).shape)
+        return np.full((self.sequences, *sizes), self.number(0), dtype=object)
 
     def loss(self, values: Mapping[Expr, Value]) -> Value:
         """The loss, from the values of a forward pass."""
@@ -105,7 +124,8 @@ class Point:
             expression: Any expression of a derivation.
             index: Numbers for the indices that stand free in it.
         """
-        return self._compute(expression, self.trace, index or {})
+        with mpmath.workdps(DIGITS):
+            return self._compute(expression, self.trace, index or {})
 
     def _compute(self, expression: Expr, values: Mapping[Expr, Value], index: Mapping[Symbol, int]) -> Value:
         def compute(part: Expr, more: Mapping[Symbol, int] | None = None) -> Value:
@@ -115,7 +135,7 @@ class Point:
             case At() | Quantity():
                 return self._look_up(expression, values, index)
             case Symbol():
-                return self.number({T: self.steps, N: self.sequences, **index}[expression])
+                return self.number({T: self.steps, N: self.sequences, **self.sizes, **index}[expression])
             case Integer() | Rational() | Float() | NumberSymbol():
                 return self.number(expression)
             case Add():
@@ -127,7 +147,17 @@ class Point:
             case Sum():
                 return self._sum(expression, compute)
             case BatchSum():
-                return np.sum(compute(expression.args[0]) + np.full(self.sequences, self.number(0)))
+                return np.sum(compute(expression.args[0]) + self._zeros(expression.args[0]), axis=0)
+            case EntrySum():
+                return np.sum(compute(expression.args[0]), axis=-1)
+            case Product():
+                left, right = map(compute, expression.args)
+                return left @ right
+            case BatchOuter():
+                left, right = map(compute, expression.args)
+                return left.T @ right
+            case Transpose():
+                return compute(expression.args[0]).T
             case BatchMean():
                 return compute(BatchSum(*expression.args)) / self.sequences
             case Marked() | Rounded():
@@ -153,7 +183,8 @@ class Point:
                 found = mpmath.eig(mpmath.matrix(compute(expression.args[0]).tolist()), left=False, right=False)
                 return max(abs(eigenvalue) for eigenvalue in found)
             case Function():
-                function = np.frompyfunc(getattr(mpmath, type(expression).__name__), len(expression.args), 1)
+                name = type(expression).__name__
+                function = np.frompyfunc(OWN_FUNCTIONS.get(name) or getattr(mpmath, name), len(expression.args), 1)
                 return function(*(compute(argument) for argument in expression.args))
         raise NotImplementedError(f"no value for {type(expression).__name__}; add a case to derive/evaluate.py")
 
@@ -229,15 +260,16 @@ class Point:
         return moved(distance, self.number(0))
 
     def _slope(self, moved: Callable[[Value], Value], wrt: Expr, *, one_by_one: bool) -> Value:
-        """The central difference; for a batch quantity under the loss, one sequence after the other."""
-        if not (one_by_one and quantity_of(wrt).per_sequence):
+        """The central difference; under the loss one entry after the other, of every sequence or weight."""
+        here = np.asarray(self.trace[wrt], dtype=object)
+        if not one_by_one or here.ndim == 0:
             return (moved(self.nudge) - moved(-self.nudge)) / (2 * self.nudge)
         slopes = []
-        for sequence in range(self.sequences):
-            only = np.full(self.sequences, self.number(0), dtype=object)
-            only[sequence] = self.nudge
+        for place in np.ndindex(here.shape):
+            only = np.full(here.shape, self.number(0), dtype=object)
+            only[place] = self.nudge
             slopes.append((moved(only) - moved(-only)) / (2 * self.nudge))
-        return np.array(slopes, dtype=object)
+        return np.array(slopes, dtype=object).reshape(here.shape)
 
     def _update_jacobian(self, expression: UpdateJacobian, compute: Callable[..., Value]) -> Value:
         """d(W - η dξ/dW)/dW, from the numerical second derivatives of the loss."""

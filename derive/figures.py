@@ -78,7 +78,11 @@ def gradient_sizes(derivation: Derivation, network: Any) -> Canvas:
         sizes = np.abs(network.backward(parameters, trace, landscape.targets)[0][1:]).mean(axis=1)
         steps = np.arange(1, len(sizes) + 1)
         shown = sizes > 0
-        axes.plot(steps[shown], sizes[shown], "o-", color=colour, markersize=4, label=_label(derivation, point))
+        (line,) = axes.plot(
+            steps[shown], sizes[shown], "o-", color=colour, markersize=4, label=_label(derivation, point)
+        )
+        if shown.sum() == 1:  # a single point would hide among the others
+            line.set(marker="D", markersize=8, fillstyle="none")
     axes.set_yscale("log")
     axes.set_xticks(np.arange(1, landscape.inputs.shape[1] + 1))
     axes.invert_xaxis()
@@ -134,8 +138,9 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     first, second = derivation.cell.parameters
     x, y = (np.geomspace(1e-4, 1.5, GRID) * 2 / hessian[i, i] for i in range(2))
     rates = np.stack(np.meshgrid(x, y), axis=-1)
-    factor = np.abs(np.linalg.eigvals(np.eye(2) - rates[..., :, None] * hessian)).max(axis=-1)
-    updates = np.log(10) / -np.log(np.minimum(factor, 1 - 1e-7))
+    # The slow direction sets the pace, but for a hair's breadth at the border, where the fast one takes over.
+    slowest = np.linalg.eigvals(rates[..., :, None] * hessian).real.min(axis=-1)
+    updates = np.log(10) / -np.log(1 - slowest)
     # The border, where det(I + J) is zero: det(H) x y - 2 H_11 x - 2 H_22 y + 4 = 0.
     along = np.linspace(x[0], 2 / hessian[0, 0] * (1 - 1e-9), 500)
     border = (4 - 2 * hessian[0, 0] * along) / (2 * hessian[1, 1] - np.linalg.det(hessian) * along)

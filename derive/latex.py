@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, S, Sum, fraction
+from sympy import Add, Expr, Function, Mul, Pow, Rational, S, Sum, exp, fraction
 from sympy.matrices import MatrixBase
 from sympy.printing.latex import LatexPrinter
 
@@ -14,10 +14,12 @@ from derive.derivation import Equation, Range
 from derive.notation import is_negative, ordered_factors, ordered_terms
 from derive.operations import (
     BatchMean,
+    BatchOuter,
     BatchSum,
     Chain,
     Determinant,
     Eigenvalue,
+    EntrySum,
     Hessian,
     Marked,
     Partial,
@@ -26,11 +28,15 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import Adjoint, At, N, Quantity
+from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose
 from derive.rules import Relation
+from derive.shapes import form_of
 
 DEEPEST = 4
 """A nested expression is written down to this many brackets; what lies deeper is dots."""
+
+FUNCTIONS = {"logistic": r"\sigma", "softplus": r"\mathrm{softplus}", "atan": r"\arctan"}
+"""The functions whose names on paper are not those in SymPy."""
 
 RELATIONS = {Relation.EQUALS: "=", Relation.DEFINES: ":=", Relation.BECOMES: r"\leftarrow"}
 
@@ -133,6 +139,31 @@ class Formulas(LatexPrinter):
         below = r"\, ".join(f"d {self._print(each)}" for each in wrt)
         return rf"\frac{{d^2 {self._print(of)}}}{{{below}}}"
 
+    def _print_Product(self, product: Product) -> str:
+        return " ".join(map(self._factor, product.args))
+
+    def _print_Transpose(self, transpose: Transpose) -> str:
+        base, subscript, superscript = scripts(self._print(transpose.args[0]))
+        below = f"_{{{subscript}}}" if subscript else ""
+        return rf"{base}{below}^{{{superscript}\top}}"
+
+    def _print_BatchOuter(self, outer: BatchOuter) -> str:
+        """Aᵀ B, with one sequence a row."""
+        left, right = map(self._factor, outer.args)
+        return rf"{{{left}}}^{{\top}} {right}"
+
+    def _print_EntrySum(self, total: EntrySum) -> str:
+        return rf"\sum_{{i}} \left[ {self._print(total.args[0])} \right]_i"
+
+    def _print_Function(self, call: Expr, exponent: str = "") -> str:
+        """tanh(z), and tanh²(z) for its square."""
+        name = FUNCTIONS.get(call.func.__name__, rf"\{call.func.__name__}")
+        power = f"^{{{exponent}}}" if exponent else ""
+        return rf"{name}{power}\left( {', '.join(map(self._print, call.args))} \right)"
+
+    # SymPy has printers of its own for these.
+    _print_tanh = _print_log = _print_sin = _print_cos = _print_tan = _print_sinh = _print_cosh = _print_Function
+
     def _print_BatchSum(self, total: BatchSum) -> str:
         return r"\sum_{n=1}^{N} " + self._inside_batch(total.args[0])
 
@@ -186,7 +217,16 @@ class Formulas(LatexPrinter):
             return f"-{self._factor(-product)}"
         coefficient, rest = _split_coefficient(product)
         front = [] if coefficient == S.One else [self._fraction(coefficient)]
-        return " ".join([*front, *map(self._factor, rest)])
+        return " ".join([*front, *self._joined(rest)])
+
+    def _joined(self, factors: list[Expr]) -> list[str]:
+        """Factors in a row, ⊙ between those that are multiplied entry by entry."""
+        parts = []
+        for before, factor in zip([None, *factors], factors, strict=False):
+            if before is not None and form_of(before).shape and form_of(factor).shape:
+                parts.append(r"\odot")
+            parts.append(self._factor(factor))
+        return parts
 
     def _fraction(self, coefficient: Expr) -> str:
         above, below = fraction(coefficient)
@@ -212,6 +252,8 @@ class Formulas(LatexPrinter):
             return rf"\sqrt{{{self._print(base)}}}"
         if isinstance(exponent, Rational) and exponent.is_negative:
             return rf"\frac{{1}}{{{self._print(base**-exponent)}}}"
+        if isinstance(base, Function) and exponent.is_Integer and not isinstance(base, exp):
+            return self._print_Function(base, self._print(exponent))
         text = self._print(base)
         if (isinstance(base, Add | Mul | Total | Partial | Rational) and not _is_whole(base)) or "^" in text:
             text = rf"\left( {text} \right)"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 
 from derive.cell import Cell
+from derive.certify import certify
 from derive.derivation import Derivation
 from derive.document import view
 from derive.html import Html
 from derive.lambdified import Lambdified
 from derive.latex import Formulas
 from derive.lower import lower
+from derive.numpy_code import print_network
 from derive.pipeline import STEPS, write_derivation
 from derive.templating import render
 
@@ -35,7 +37,7 @@ class ShownDerivation(Derivation):
 
 
 def derive(cell: Cell, steps: int = STEPS) -> ShownDerivation:
-    """Derives backpropagation through time for a cell.
+    """Derives backpropagation through time for a cell, and checks all of it.
 
     Args:
         cell: The cell.
@@ -43,7 +45,8 @@ def derive(cell: Cell, steps: int = STEPS) -> ShownDerivation:
 
     Raises:
         UsageError: `steps` is less than 1.
-        CertificateError: A proof does not go through.
+        CertificateError: A proof does not go through, or a check does not hold.
     """
     plain = write_derivation(cell, steps)
+    certify(plain, print_network(lower(plain)))
     return ShownDerivation(**{each.name: getattr(plain, each.name) for each in fields(plain)})

@@ -10,9 +10,24 @@ from sympy.printing.printer import Printer
 
 from derive.cell import Cell, Example
 from derive.notation import is_negative, ordered_factors, ordered_terms
-from derive.operations import ELEMENTWISE, BatchMean, BatchSum, Marked, Total
+from derive.operations import ELEMENTWISE, BatchMean, BatchOuter, BatchSum, EntrySum, Marked, Total
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
-from derive.quantities import LOSS, At, LearningRate, N, Quantity, T, atoms_of, quantity_of, varies_by_sequence
+from derive.quantities import (
+    LOSS,
+    At,
+    LearningRate,
+    N,
+    Product,
+    Quantity,
+    T,
+    Transpose,
+    atoms_of,
+    indexed_of,
+    k,
+    quantity_of,
+    varies_by_sequence,
+)
+from derive.shapes import form_of
 from derive.templating import render
 
 
@@ -28,7 +43,7 @@ class Code(Printer):
         raise NotImplementedError(f"no code for {type(node).__name__}; add a method to derive/numpy_code.py")
 
     def _print_Quantity(self, quantity: Quantity) -> str:
-        return "value" if quantity is LOSS or quantity == LOSS else quantity.name
+        return "value" if quantity == LOSS else quantity.name
 
     def _print_LearningRate(self, rate: LearningRate) -> str:
         return f"learning_rates.{rate.of.name}"
@@ -45,6 +60,12 @@ class Code(Printer):
     def _print_Rational(self, number: Rational) -> str:
         return f"{number.p} / {number.q}"
 
+    def _print_Pi(self, number: Expr) -> str:
+        return "np.pi"
+
+    def _print_Exp1(self, number: Expr) -> str:
+        return "np.e"
+
     def _print_Marked(self, marked: Marked) -> str:
         return self._print(marked.expression)
 
@@ -54,8 +75,30 @@ class Code(Printer):
     def _print_BatchMean(self, average: BatchMean) -> str:
         return f"np.mean({self._print(average.args[0])})"
 
+    def _print_EntrySum(self, total: EntrySum) -> str:
+        return f"np.sum({self._print(total.args[0])}, axis=-1)"
+
+    def _print_Product(self, product: Product) -> str:
+        return " @ ".join(map(self._operand, product.args))
+
+    def _print_BatchOuter(self, outer: BatchOuter) -> str:
+        left, right = map(self._operand, outer.args)
+        return f"{left}.T @ {right}"
+
+    def _print_Transpose(self, transpose: Transpose) -> str:
+        return f"{self._operand(transpose.args[0])}.T"
+
+    def _operand(self, factor: Expr) -> str:
+        """A factor of a matrix product."""
+        simple = isinstance(factor, At | Quantity | Transpose | Function)
+        return self._print(factor) if simple else f"({self._print(factor)})"
+
     def _print_BatchSum(self, total: BatchSum) -> str:
-        """A product of two values a sequence is a dot product."""
+        """A product of two numbers a sequence is a dot product."""
+        if form_of(total).shape:
+            return f"np.sum({self._print(total.args[0])}, axis=0)"
+        if isinstance(total.args[0], EntrySum):
+            return f"np.sum({self._print(total.args[0].args[0])})"
         factors = ordered_factors(total.args[0])
         arrays = [factor for factor in factors if varies_by_sequence(factor)]
         if len(arrays) == len(factors) == 2:
@@ -87,7 +130,9 @@ class Code(Printer):
         return text
 
     def _factor(self, factor: Expr) -> str:
-        needs_brackets = isinstance(factor, Add) or (isinstance(factor, Rational) and not isinstance(factor, Integer))
+        needs_brackets = isinstance(factor, Add | Product | BatchOuter) or (
+            isinstance(factor, Rational) and not isinstance(factor, Integer)
+        )
         return f"({self._print(factor)})" if needs_brackets else self._print(factor)
 
     def _print_Pow(self, power: Pow) -> str:
@@ -98,7 +143,8 @@ class Code(Printer):
         if isinstance(base, Add | Mul | Pow | Rational) and not (isinstance(base, Integer) and base >= 0):
             text = f"({text})"
         exponent = self._print(power.exp)
-        return f"{text} ** {exponent if power.exp.is_Atom else f'({exponent})'}"
+        simple = isinstance(power.exp, Integer | Symbol) and not power.exp.is_negative
+        return f"{text} ** {exponent if simple else f'({exponent})'}"
 
 
 class Lines:
@@ -124,7 +170,7 @@ class Lines:
             case Zero(target):
                 return [f"{self.text(target)} = 0"]
             case Allocate(quantity):
-                return [f"{quantity.name} = np.zeros((T + 1, N), dtype)"]
+                return [f"{quantity.name} = np.zeros({steps_shape(quantity)}, dtype)"]
             case ForTime(first, last, backwards, body):
                 stop = self.text(last - 1 if backwards else last + 1)
                 span = f"{self.text(first)}, {stop}, -1" if backwards else f"{self.text(first)}, {stop}"
@@ -146,8 +192,8 @@ def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
                 found |= {quantity_of(atom) for part in touched for atom in atoms_of(part)}
             case ForTime(first, last, _, body):
                 found |= first.free_symbols | last.free_symbols | uses(body)
-            case Allocate():
-                found |= {T, N}
+            case Allocate(quantity):
+                found |= {T, N, *quantity.dimensions}
     return found
 
 
@@ -161,8 +207,18 @@ def unpack(source: str, names: Iterable[str], every: Iterable[str]) -> list[str]
     return [f"{', '.join(names)} = {', '.join(f'{source}.{name}' for name in names)}"]
 
 
-def sizes(statements: tuple[Statement, ...], reference: str) -> list[str]:
-    """The line that sets T, N and dtype, those that are used, from an array of shape (T + 1, N)."""
+def steps_shape(quantity: Quantity) -> str:
+    """The shape of the array of all steps and sequences of a quantity, as code."""
+    return f"({', '.join(map(str, ('T + 1', 'N', *quantity.dimensions)))})"
+
+
+def batch_first(quantity: Quantity, *, at_every_step: bool) -> str:
+    """The shape of what a caller passes or gets, in words: N × T × D."""
+    return " × ".join(map(str, ["N", *(["T"] if at_every_step else []), *quantity.dimensions]))
+
+
+def sizes(cell: Cell, statements: tuple[Statement, ...], reference: str) -> list[str]:
+    """The lines that set T, N, dtype and the dimensions, those that are used, from an array of all steps."""
     used = uses(statements)
     allocates = any(isinstance(statement, Allocate) for statement in statements)
     wanted = {
@@ -170,6 +226,10 @@ def sizes(statements: tuple[Statement, ...], reference: str) -> list[str]:
         "N": (N in used, f"{reference}.shape[1]"),
         "dtype": (allocates, f"{reference}.dtype"),
     }
+    # A dimension is read off the first weight that has it.
+    for weight in reversed(cell.parameters):
+        for axis, size in enumerate(weight.dimensions):
+            wanted[str(size)] = (size in used, f"parameters.{weight.name}.shape[{axis}]")
     names = [name for name, (needed, _) in wanted.items() if needed]
     return [f"{', '.join(names)} = {', '.join(wanted[name][1] for name in names)}"] if names else []
 
@@ -184,6 +244,7 @@ class Bodies:
     def __init__(self, program: Program) -> None:
         self._program, self._cell = program, program.cell
         self._reference = program.cell.states[0].name
+        self._matched = target_match(program.cell).name
 
     def _names(self, quantities: Iterable[Quantity], statements: tuple[Statement, ...]) -> list[str]:
         used = uses(statements)
@@ -192,21 +253,24 @@ class Bodies:
     def _unpack(self, statements: tuple[Statement, ...], *, adjoints: bool = False) -> list[str]:
         """Weights, trace and adjoints; the first state always, for it tells T and N."""
         program, cell = self._program, self._cell
-        trace = [q for q in trace_of(cell) if q in uses(statements) or q.name == self._reference]
+        used = uses(statements)
+        needed = {self._reference} | ({self._matched} if set(cell.targets) & used else set())
+        trace = [q for q in trace_of(cell) if q in used or q.name in needed]
         lines = unpack("parameters", self._names(cell.parameters, statements), [p.name for p in cell.parameters])
         lines += unpack("trace", [q.name for q in trace], [q.name for q in trace_of(cell)])
         if adjoints:
             every = adjoints_of(program)
             lines += unpack("adjoints", self._names(every, statements), [q.name for q in every])
-        lines += sizes(statements, self._reference)
+        lines += sizes(cell, statements, self._reference)
         return lines + [
-            f"{name} = as_targets({name}, {self._reference})" for name in self._names(cell.targets, statements)
+            f"{name} = as_targets({name}, {self._matched})" for name in self._names(cell.targets, statements)
         ]
 
     def arguments(self, statements: tuple[Statement, ...], *others: str) -> str:
         """The arguments of a helper function: the parameters only where they are used."""
-        weights = ["parameters"] if self._names(self._cell.parameters, statements) else []
-        return ", ".join([*weights, *others])
+        used = uses(statements)
+        needed = used & {*self._cell.parameters, *self._cell.dimensions}
+        return ", ".join([*(["parameters"] if needed else []), *others])
 
     def forward(self) -> list[str]:
         """From the inputs to the trace."""
@@ -216,7 +280,7 @@ class Bodies:
         return [
             *weights,
             f"{source} = time_first(X, parameters)",
-            *sizes(statements, source),
+            *sizes(cell, statements, source),
             *Lines().print(statements),
         ]
 
@@ -238,6 +302,13 @@ class Bodies:
         return [*unpack("parameters", names, names), *Lines(Code("gradient.{}")).print(self._program.update)]
 
 
+def target_match(cell: Cell) -> Quantity:
+    """The computed quantity of the shape of the target, that the loss compares it with."""
+    in_loss = {atom.quantity for atom in indexed_of(cell.loss)}
+    alike = [q for q in cell.computed if q in in_loss and q.dimensions == cell.targets[0].dimensions]
+    return alike[0] if alike else cell.states[0]
+
+
 def trace_of(cell: Cell) -> tuple[Quantity, ...]:
     """What a forward pass keeps."""
     return (*cell.inputs, *cell.computed)
@@ -246,6 +317,16 @@ def trace_of(cell: Cell) -> tuple[Quantity, ...]:
 def adjoints_of(program: Program) -> tuple[Quantity, ...]:
     """What a backward pass computes."""
     return tuple(statement.quantity for statement in program.backward if isinstance(statement, Allocate))
+
+
+def own_functions(program: Program) -> set[str]:
+    """The functions in a program that NumPy does not have, so that the module must."""
+    blocks = (program.forward, program.loss, program.backward, program.gradients)
+    lines = [line for block in blocks for statement in block for line in getattr(statement, "body", (statement,))]
+    calls = {
+        call.func for line in lines if isinstance(line, Assign | Accumulate) for call in line.value.atoms(Function)
+    }
+    return {ELEMENTWISE[call] for call in calls if not ELEMENTWISE[call].startswith("np.")}
 
 
 def print_network(program: Program) -> str:
@@ -260,6 +341,7 @@ def print_network(program: Program) -> str:
         "cell": cell,
         "title": cell.title,
         "output": str(cell.output),
+        "output_at_every_step": cell.output.index == k,
         "trace": trace,
         "adjoints": adjoints,
         "program": program,
@@ -268,6 +350,11 @@ def print_network(program: Program) -> str:
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
         "weight_names": [weight.name for weight in cell.parameters],
+        "steps_shape": steps_shape,
+        "functions": own_functions(program),
+        "X_shape": batch_first(cell.inputs[0], at_every_step=True),
+        "t_shape": batch_first(cell.targets[0], at_every_step=cell.target_at_every_step),
+        "y_shape": batch_first(cell.output.quantity, at_every_step=cell.output.index == k),
     }
     return render("network.py.j2", fields)
 

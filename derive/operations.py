@@ -7,8 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, atan, cos, cosh, exp, log, sin, sinh, sympify, tan, tanh
+from sympy import Expr, Function, atan, cos, cosh, exp, log, sin, sinh, tan, tanh
 from sympy.printing.printer import Printer
+
+from derive.quantities import Operation
+
+
+class logistic(Function):
+    """σ(z) = 1 / (1 + exp(-z)); its derivative is written in terms of itself, σ (1 - σ), which never overflows."""
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """σ'."""
+        return self * (1 - self)
+
+
+class softplus(Function):
+    """log(1 + exp(z)); its derivative is σ(z)."""
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """σ."""
+        return logistic(*self.args)
+
 
 ELEMENTWISE = {
     exp: "np.exp",
@@ -20,19 +39,10 @@ ELEMENTWISE = {
     sinh: "np.sinh",
     cosh: "np.cosh",
     tanh: "np.tanh",
+    logistic: "logistic",
+    softplus: "softplus",
 }
-"""The functions that a cell may use, and their names in code; mpmath has them under SymPy's names."""
-
-
-class Operation(Expr):
-    """An operation that stays as it is written."""
-
-    is_commutative = True
-
-    def __new__(cls, *arguments: Any) -> Operation:
-        """Holds the arguments, made into SymPy's own objects."""
-        operation: Operation = Expr.__new__(cls, *map(sympify, arguments))
-        return operation
+"""The functions that a cell may use, and their names in code."""
 
 
 class BatchMean(Operation):
@@ -44,6 +54,17 @@ class BatchMean(Operation):
 
 class BatchSum(Operation):
     """Σ_n of an expression that differs from sequence to sequence; code: `np.sum`, or `@` for a product of two."""
+
+
+class BatchOuter(Operation):
+    """Σ_n aᵀ b for a row a and a row b of every sequence: Aᵀ B, with one sequence a row; code: `a.T @ b`."""
+
+
+class EntrySum(Operation):
+    """The sum of the entries of each sequence's row."""
+
+    def _sympystr(self, printer: Printer) -> str:
+        return f"total({printer._print(self.args[0])})"
 
 
 class Partial(Operation):
@@ -75,6 +96,11 @@ class Marked(Operation):
 def mean(expression: Any) -> BatchMean:
     """The mean over the N sequences of the batch, as in `mean((s[T] - t) ** 2)`."""
     return BatchMean(expression)
+
+
+def total(expression: Any) -> EntrySum:
+    """The sum of the entries of a row, as in `mean(total((y[T] - t) ** 2))`."""
+    return EntrySum(expression)
 
 
 class Hessian(Operation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import json
@@ -27,6 +28,8 @@ from derive.templating import render
 from derive.tex import print_tex
 
 LINE_LENGTH = 120
+MARK = "`python -m derive`"
+"""What the docstring of every folder that derive writes contains."""
 ASSETS = "assets/"
 """Third-party code: written like the rest, but left out of version control."""
 MOST_LINES = 60
@@ -115,9 +118,10 @@ def write(files: Mapping[str, bytes], folder: Path) -> list[str]:
     Raises:
         DeriveError: Something cannot be written; the folder is then as it was.
     """
-    changed = [path for path, content in files.items() if not same(folder / path, content)]
     path = ""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
+        changed = [path for path, content in files.items() if not same(folder / path, content)]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".derive-", dir=folder) as beside:
             new, old = Path(beside) / "new", Path(beside) / "old"
@@ -129,12 +133,28 @@ def write(files: Mapping[str, bytes], folder: Path) -> list[str]:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 if (folder / path).is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                if (folder / path).exists() and not ours(path, folder):
+                    raise FileExistsError(errno.EEXIST, "was not written by derive")
             move(changed, new, folder, old)
     except OSError as error:
+        for place in made:
+            with contextlib.suppress(OSError):  # there may be something in it by now
+                place.rmdir()
         where = error.filename or folder / path
         cure = "nothing was changed; choose another folder with --out"
         raise DeriveError(f"{where}: {error.strerror}; {cure}") from error
     return changed
+
+
+def ours(path: str, folder: Path) -> bool:
+    """Whether a file was written by derive before: the package that it belongs to says so in its docstring."""
+    package = folder / PurePosixPath(path).parts[0] if "/" in path else folder
+    packages = {folder, package if package.is_dir() else folder}
+    return path.startswith(ASSETS) or all(MARK in _text(each / "__init__.py") for each in packages)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def move(paths: Iterable[str], source: Path, target: Path, old: Path) -> None:

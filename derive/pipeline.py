@@ -13,9 +13,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from derive.bptt import differentiate, name_adjoints, number_of_paths, paths, write_chain, write_local_partials
+from derive.bptt import (
+    LocalPartials,
+    differentiate,
+    name_adjoints,
+    number_of_paths,
+    paths,
+    write_chain,
+    write_local_partials,
+)
 from derive.cell import Cell
 from derive.closed_form import affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
@@ -23,9 +29,9 @@ from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
 from derive.descent import write_update
 from derive.errors import UsageError
 from derive.operations import BatchMean
-from derive.quantities import LOSS, LearningRate, Quantity
+from derive.quantities import LOSS, LearningRate, k
 from derive.repeating import find, mark, operations_named, operations_written_out, write_terms
-from derive.unroll import describe, show_nested, unroll, unroll_loss
+from derive.unroll import LARGEST_NESTED, describe, nested_size, show_nested, unroll, unroll_loss
 
 STEPS = 3
 """How many steps the unrolled display has unless asked otherwise."""
@@ -48,7 +54,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     forward = _write_cell(cell, ledger)
     unrolled = _write_unrolled(cell, steps, forward, ledger)
     local = _write_chain_rule(cell, steps, forward, unrolled, ledger)
-    backward = _write_adjoints(cell, forward, ledger)
+    backward = _write_adjoints(cell, forward, local, ledger)
     _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
@@ -71,16 +77,19 @@ def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
 
 
 def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> tuple[Equation, ...]:
-    ledger.section(f"Unrolled for T = {steps}")
+    ledger.section(f"Unrolled for $T = {steps}$")
     unrolled = unroll(cell, steps, forward, ledger)
-    ledger.remark("Put into one another, they give the output as one expression of the inputs and the weights:")
-    show_nested(cell, steps, unrolled, ledger)
+    if nested_size(cell, steps) <= LARGEST_NESTED:
+        ledger.remark("Put into one another, they give the output as one expression of the inputs and the weights:")
+        show_nested(cell, steps, unrolled, ledger)
     return (*unrolled.values(), unroll_loss(cell, steps, forward, ledger))
 
 
 def _write_chain_rule(
     cell: Cell, steps: int, forward: Forward, unrolled: tuple[Equation, ...], ledger: Ledger
-) -> dict[tuple[Quantity, Quantity], Equation]:
+) -> LocalPartials:
+    if not cell.is_scalar:
+        return {}  # ∂(row)/∂(matrix) has three indices, and the adjoints below need none of it
     ledger.section("The chain rule at every state")
     ledger.remark(
         r"""$\partial$ and $d$ are kept apart: $\partial$ looks at one equation only, $d$ follows every path through the
@@ -105,46 +114,46 @@ def _write_chain_rule(
     ledger.section("The terms that repeat")
     ledger.remark(
         """Two paths that start alike share the product so far. Every product that at least two of the {count} paths
-        above begin with gets a name; it is marked wherever it occurs.""",
+        above begin with gets a name. In each path the longest of them is marked; it contains the shorter ones.""",
         count=str(len(found)),
     )
     write_terms(terms, adjoints, steps, written, ledger)
-    before, after = operations_written_out(found), operations_named(found, terms)
     ledger.remark(
         """Evaluated path by path, the products above take {before} additions and multiplications; with the terms named
-        and each computed once from the one before, {after}. The first number grows with the square of $T$, the
-        second in proportion to it.""",
-        before=str(before),
-        after=str(after),
+        and each computed once from the one before, {after}.""",
+        before=str(operations_written_out(found)),
+        after=str(operations_named(found, terms)),
     )
     return local
 
 
-def _write_adjoints(cell: Cell, forward: Forward, ledger: Ledger) -> Backward:
-    ledger.section("Backpropagation through time, for any T")
+def _write_adjoints(cell: Cell, forward: Forward, local: LocalPartials, ledger: Ledger) -> Backward:
+    ledger.section("Backpropagation through time, for any $T$")
     ledger.remark(
-        """The repeating terms are derivatives of the loss with respect to the states. They obey a recurrence that runs
-        backwards from the last step, and all gradients follow from them."""
+        """The derivatives of the loss with respect to what a step computes obey a recurrence that runs backwards from
+        the last step, and all gradients follow from them."""
     )
-    return differentiate(cell, forward, ledger)
+    return differentiate(cell, forward, local, ledger)
 
 
 def _write_closed_form(
     cell: Cell,
     forward: Forward,
     backward: Backward,
-    local: Mapping[tuple[Quantity, Quantity], Equation],
+    local: LocalPartials,
     ledger: Ledger,
 ) -> None:
     """Writes what follows where the recurrence is affine, with the same factor at every step."""
     recurrence = affine(cell)
     if recurrence is None:
         return
+    data = "{} random sequences of {} steps".format(*cell.landscape.inputs.shape) if cell.landscape else ""
     ledger.section("How far the gradient reaches")
-    write_reach(recurrence, local[recurrence.state, recurrence.state], backward, ledger)
+    write_reach(recurrence, local[recurrence.state[k], recurrence.state[k - 1]], backward, ledger)
     if cell.landscape is not None:
         ledger.figure(
-            "gradient_sizes", "How large the adjoint is at every step, going back through time, for some weights."
+            "gradient_sizes",
+            f"How large the adjoint is at every step, going back through time, for some weights and {data}.",
         )
 
     ledger.section("The closed form, proved by induction")
@@ -152,12 +161,10 @@ def _write_closed_form(
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
     ledger.remark(
-        r"""Backpropagation through time gives the same. Differentiating {equation} gives a recurrence for
-        $d s_{k+1} / dW$: it is {factor} times $d s_k / dW$, and what the weight does at step $k + 1$ itself. The sums
-        of both kinds obey it, and both are zero for no steps. That the closed form obeys it is proved by the same
-        induction, symbolically, before this page is written.""",
+        """Differentiating {equation} with respect to a weight gives a recurrence for the derivative of the state. The
+        sums above are proved to obey it by the same induction, symbolically, before this page is written. They are
+        the gradient that backpropagation through time computes: both are the derivative of the same loss.""",
         equation=forward.step[0],
-        factor=recurrence.factor,
     )
 
     if backward.start[0].rhs.has(BatchMean):
@@ -166,7 +173,7 @@ def _write_closed_form(
     if cell.landscape is not None and len(cell.parameters) == 2:
         ledger.figure(
             "loss_surface",
-            "The loss over the two weights, with the points of the figure above; the star is the solution.",
+            f"The loss over the two weights, for {data}, with the points of the figure above.",
         )
     second = write_hessian(recurrence, cell, slopes, backward, ledger)
     if cell.example is None or not cell.example.solution:

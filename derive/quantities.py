@@ -15,7 +15,7 @@ indexed it is its value at one step (`s[k - 1]`). Both are ordinary SymPy expres
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from sympy import Expr, S, Symbol, sympify
 from sympy.core.expr import AtomicExpr
@@ -30,16 +30,36 @@ N = Symbol("N", integer=True, positive=True)
 """The number of sequences."""
 
 
+class Dimension(Symbol):
+    """How many entries something has: `D = Dimension("D")`, for `shape=(D, H)`."""
+
+    def __new__(cls, name: str) -> Dimension:
+        """See the class."""
+        dimension: Dimension = Symbol.__new__(cls, name, integer=True, positive=True)
+        return dimension
+
+    def _sympystr(self, printer: Printer) -> str:
+        # SymPy would look for a unit of physics, by the name of the class.
+        return str(self.name)
+
+
+Shape: TypeAlias = tuple[Dimension | int, ...]
+"""What a quantity consists of: () a number, (H,) a row, (D, H) a matrix; the N sequences are not counted."""
+
+
 class Quantity(NotIterable, AtomicExpr):
-    """A named scalar of the cell; see the module's table for the roles.
+    """A named number, row or matrix of the cell; see the module's table for the roles.
+
+    As in NumPy, `@` is the matrix product; sums, products (`*`), powers and functions are taken entry by entry.
 
     Args:
         name: Its name in code, a Python identifier.
         latex: Its name on paper; the code name unless given.
         meaning: A few words for the table of quantities.
+        shape: Its shape, for one sequence; () for a number.
     """
 
-    __slots__ = ("latex", "meaning", "name")
+    __slots__ = ("dimensions", "latex", "meaning", "name")
     role: ClassVar[str] = "quantity"
     per_sequence: ClassVar[bool] = True
     place: ClassVar[int] = 9
@@ -52,21 +72,33 @@ class Quantity(NotIterable, AtomicExpr):
     name: str
     latex: str
     meaning: str
+    dimensions: Shape  # not called shape: SymPy takes what has a shape for a matrix
 
-    def __new__(cls, name: str, latex: str = "", meaning: str = "") -> Quantity:
+    def __new__(cls, name: str, latex: str = "", meaning: str = "", shape: Shape = ()) -> Quantity:
         """See the class."""
         self = AtomicExpr.__new__(cls)
-        self.name, self.latex, self.meaning = str(name), latex or str(name), meaning
+        self.name, self.latex, self.meaning, self.dimensions = str(name), latex or str(name), meaning, tuple(shape)
         return self
 
-    def __getnewargs__(self) -> tuple[str, str, str]:
-        return self.name, self.latex, self.meaning
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.name, self.latex, self.meaning, self.dimensions
 
-    def _hashable_content(self) -> tuple[str, str, str]:
-        return self.name, self.latex, self.meaning
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return self.name, self.latex, self.meaning, self.dimensions
 
     def __getitem__(self, index: Any) -> At:
         return At(self, sympify(index))
+
+    def __matmul__(self, other: Any) -> Expr:
+        return Product(self, sympify(other))
+
+    def __rmatmul__(self, other: Any) -> Expr:
+        return Product(sympify(other), self)
+
+    @property
+    def T(self) -> Expr:
+        """The transpose, of a matrix."""
+        return Transpose(self)
 
     @property
     def free_symbols(self) -> set[Expr]:
@@ -129,11 +161,11 @@ class Adjoint(Quantity):
 
     def __new__(cls, name: str, latex: str, of: Quantity) -> Adjoint:
         """See the class."""
-        self = super().__new__(cls, name, latex, f"derivative of the loss with respect to {of.name}[k]")
+        self = super().__new__(cls, name, latex, f"derivative of the loss with respect to {of.name}[k]", of.dimensions)
         self.of = of
         return self
 
-    def __getnewargs__(self) -> tuple[str, str, Quantity]:
+    def __getnewargs__(self) -> tuple[Any, ...]:
         return self.name, self.latex, self.of
 
 
@@ -166,7 +198,7 @@ class LearningRate(Quantity):
         self.of = of
         return self
 
-    def __getnewargs__(self) -> tuple[str, str, Parameter]:
+    def __getnewargs__(self) -> tuple[Any, ...]:
         return self.name, self.latex, self.of
 
     @classmethod
@@ -206,8 +238,44 @@ class At(Expr):
     def _eval_derivative(self, symbol: Expr) -> Expr:
         return S.One if self == symbol else S.Zero
 
+    def __matmul__(self, other: Any) -> Expr:
+        return Product(self, sympify(other))
+
+    def __rmatmul__(self, other: Any) -> Expr:
+        return Product(sympify(other), self)
+
     def _sympystr(self, printer: Printer) -> str:
         return f"{self.quantity.name}[{printer._print(self.index)}]"
+
+
+class Operation(Expr):
+    """An operation that stays as it is written."""
+
+    is_commutative = True
+
+    def __new__(cls, *arguments: Any) -> Operation:
+        """Holds the arguments, made into SymPy's own objects."""
+        operation: Operation = Expr.__new__(cls, *map(sympify, arguments))
+        return operation
+
+
+class Product(Operation):
+    """The matrix product a @ b of a row for each sequence, or a matrix, with a matrix."""
+
+    def __new__(cls, left: Any, right: Any) -> Expr:
+        """Zero times anything is zero; else it stays as it is written."""
+        return S.Zero if S.Zero in (left, right) else super().__new__(cls, left, right)
+
+    def _sympystr(self, printer: Printer) -> str:
+        left, right = (printer.parenthesize(factor, 50) for factor in self.args)
+        return f"{left} @ {right}"
+
+
+class Transpose(Operation):
+    """The transpose of a matrix of weights."""
+
+    def _sympystr(self, printer: Printer) -> str:
+        return f"{printer._print(self.args[0])}.T"
 
 
 LOSS = LossValue("loss", r"\xi", "the loss")

@@ -29,14 +29,28 @@ class RepeatingTerm:
     """A product that several paths begin with.
 
     Attributes:
-        at: The quantity that these paths have come to: the term is the derivative of the loss with respect to it.
+        through: What these paths have come through, from the loss to what the term is the derivative with respect to.
         factors: What is multiplied.
         occurrences: In how many paths it occurs.
     """
 
-    at: At
+    through: tuple[Expr, ...]
     factors: tuple[Expr, ...]
     occurrences: int
+
+    @property
+    def at(self) -> At:
+        """The quantity that the paths have come to."""
+        return self.through[-1]
+
+    def begins(self, path: Path) -> bool:
+        """Whether a path begins with it."""
+        return path.through[: len(self.through)] == self.through
+
+
+def beginnings(path: Path) -> list[tuple[Expr, ...]]:
+    """What a path comes through, up to each quantity on it."""
+    return [path.through[:length] for length in range(2, len(path.through) + 1)]
 
 
 def find(paths: Iterable[Path]) -> tuple[RepeatingTerm, ...]:
@@ -45,29 +59,26 @@ def find(paths: Iterable[Path]) -> tuple[RepeatingTerm, ...]:
     Returns:
         The terms, the shortest first, each one extending the one before.
     """
-    beginnings: Counter[tuple[Expr, ...]] = Counter()
-    reached: dict[tuple[Expr, ...], At] = {}
-    for path in paths:
-        for length in range(1, len(path.factors)):
-            beginnings[path.factors[:length]] += 1
-            reached[path.factors[:length]] = path.through[length]
-    longer = Counter({start: 0 for start in beginnings})
-    for start, count in beginnings.items():
-        longer[start[:-1]] = max(longer[start[:-1]], count)
+    paths = tuple(paths)
+    counts = Counter(through for path in paths for through in beginnings(path))
+    longer: Counter[tuple[Expr, ...]] = Counter()
+    for through, count in counts.items():
+        longer[through[:-1]] = max(longer[through[:-1]], count)
+    factors = {
+        path.through[:length]: path.factors[: length - 1]
+        for path in paths
+        for length in range(2, len(path.through) + 1)
+    }
     return tuple(
-        RepeatingTerm(reached[start], start, count)
-        for start, count in sorted(beginnings.items(), key=lambda item: len(item[0]))
-        if count > 1 and count > longer[start]
+        RepeatingTerm(through, factors[through], count)
+        for through, count in sorted(counts.items(), key=lambda item: len(item[0]))
+        if count > 1 and count > longer[through]
     )
 
 
 def longest(path: Path, terms: Iterable[RepeatingTerm]) -> RepeatingTerm | None:
     """The longest term that a path begins with."""
-    return max(
-        (term for term in terms if path.factors[: len(term.factors)] == term.factors),
-        key=lambda term: len(term.factors),
-        default=None,
-    )
+    return max((term for term in terms if term.begins(path)), key=lambda term: len(term.through), default=None)
 
 
 def mark(path: Path, terms: Iterable[RepeatingTerm], adjoints: Mapping[Quantity, Adjoint]) -> Expr:
@@ -95,17 +106,17 @@ def write_terms(
         written: The equation of each path, in some of which a term occurs.
         ledger: Where to write.
     """
-    named: dict[tuple[Expr, ...], tuple[Expr, Equation]] = {}
+    named: dict[tuple[Expr, ...], tuple[RepeatingTerm, Expr, Equation]] = {}
     rows: list[tuple[Any, ...]] = []
     for term in terms:
         name = adjoints[term.at.quantity][term.at.index]
-        known = max((start for start in named if term.factors[: len(start)] == start), key=len, default=())
-        before = (named[known][0],) if known else ()
-        uses: tuple[Equation, ...] = (named[known][1],) if known else ()
-        uses += tuple(equation for path, equation in written.items() if longest(path, terms) == term)
-        value = Mul(*before, *term.factors[len(known) :])
-        equation = ledger.equation(name, value, NAME_TERM, uses, elided=elided(int(term.at.index), steps))
-        named[term.factors] = (Marked(name, name), equation)
+        shorter = [through for through in named if term.through[: len(through)] == through]
+        before, *uses = named[max(shorter, key=len)][1:] if shorter else (S.One,)
+        known = len(max(shorter, key=len)) - 1 if shorter else 0
+        value = Mul(before, *term.factors[known:])
+        uses += [equation for path, equation in written.items() if longest(path, terms) == term]
+        equation = ledger.equation(name, value, NAME_TERM, tuple(uses), elided=elided(int(term.at.index), steps))
+        named[term.through] = (term, Marked(name, name), equation)
         if not elided(int(term.at.index), steps):
             rows.append((name, Mul(*term.factors), Integer(term.occurrences)))
         elif rows[-1] != DOTS:
@@ -137,12 +148,15 @@ def operations_written_out(paths: Iterable[Path]) -> int:
 
 def operations_named(paths: Iterable[Path], terms: Iterable[RepeatingTerm]) -> int:
     """How many it takes when each repeating term is evaluated once, each from the one before it."""
-    products = {path.factors[:length] for path in paths for length in range(1, len(path.factors) + 1)}
-    starts = {term.factors for term in terms}
-    shared = {product for product in products if any(start[: len(product)] == product for start in starts)}
-    own = sum(count_operations(product[-1]) + (len(product) > 1) for product in products if product in shared)
+    own = 0
+    products = {
+        path.through[:length]: path.factors[length - 2] for path in paths for length in range(2, len(path.through) + 1)
+    }
+    for through, factor in products.items():
+        if any(term.through[: len(through)] == through for term in terms):
+            own += count_operations(factor) + (len(through) > 2)
     for path in paths:
         begin = longest(path, terms)
         rest = path.factors[len(begin.factors) if begin else 0 :]
-        own += sum(count_operations(factor) for factor in rest) + len(rest) - (0 if begin else 1)
+        own += sum(map(count_operations, rest)) + len(rest) - (0 if begin else 1)
     return own

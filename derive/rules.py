@@ -43,8 +43,7 @@ LOCAL_PARTIAL = Rule(
 SUM_OF_PATHS = Rule(
     "chain rule, all paths",
     """A total derivative $d$ is the sum, over every path from the weight to the loss, of the product of the partial
-    derivatives on it. A weight is used once at every step, so there is one path for each step, and the batch adds
-    one for each sequence.""",
+    derivatives on it; every use of the weight begins a path, at every step and in every sequence.""",
 )
 CHAIN = Rule("chain rule, one path", "The partial derivatives on one path are multiplied, from the loss backwards.")
 NAME_TERM = Rule(
@@ -58,9 +57,7 @@ ADJOINT = Rule(
     this state to the loss.""",
     Relation.DEFINES,
 )
-ADJOINT_START = Rule(
-    "start of the adjoint recurrence", "The last state reaches the loss directly, and in no other way."
-)
+ADJOINT_START = Rule("start of the adjoint recurrence", "At the last step the loss itself is what uses a quantity.")
 ADJOINT_STEP = Rule(
     "adjoint recurrence",
     """A quantity passes its adjoint on to what it was computed from: multiplied by the partial derivative, and added up
@@ -93,6 +90,10 @@ LINEARISE = Rule(
     "linearised update",
     """Close to the minimum the gradient is the Hessian times the distance from it, so one update multiplies the error
     by a matrix.""",
+)
+BORDER = Rule(
+    "characteristic polynomial at -1",
+    "Where it is zero, $-1$ is an eigenvalue: an error keeps its size and alternates.",
 )
 STABILITY = Rule(
     "stability",

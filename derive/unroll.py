@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Integer, Sum
+from sympy import Add, Expr, Integer, Sum, preorder_traversal
 
 from derive.cell import Cell
 from derive.derivation import Equation, Forward, Ledger, Range
@@ -11,6 +11,8 @@ from derive.rules import GIVEN, SUBSTITUTE, UNROLL
 
 SHOWN_STEPS = 3
 """An unrolled display shows this many steps at each end and dots between."""
+LARGEST_NESTED = 100
+"""A nested expression with more names than this is not written down."""
 
 
 def right_hand_sides(cell: Cell, step: int, steps: int) -> dict[At, Expr]:
@@ -28,7 +30,7 @@ def right_hand_sides(cell: Cell, step: int, steps: int) -> dict[At, Expr]:
 
 def elided(step: int, steps: int) -> bool:
     """Whether the display of this step may be dots."""
-    return SHOWN_STEPS < step <= steps - SHOWN_STEPS + 1 and steps > 2 * SHOWN_STEPS
+    return SHOWN_STEPS < step <= steps - SHOWN_STEPS and steps > 2 * SHOWN_STEPS
 
 
 def describe(cell: Cell, ledger: Ledger) -> Forward:
@@ -82,6 +84,15 @@ def nest(cell: Cell, steps: int) -> Expr:
         for left, right in right_hand_sides(cell, step, steps).items():
             known[left] = right.xreplace(known)
     return known[cell.output.xreplace({T: Integer(steps), k: Integer(steps)})]
+
+
+def nested_size(cell: Cell, steps: int) -> int:
+    """How many names the nested output would contain, found without building it."""
+    sizes: dict[Expr, int] = {}
+    for step in range(1, steps + 1):
+        for left, right in right_hand_sides(cell, step, steps).items():
+            sizes[left] = sum(sizes.get(part, 1) for part in preorder_traversal(right) if isinstance(part, At))
+    return sizes[cell.output.xreplace({T: Integer(steps), k: Integer(steps)})]
 
 
 def show_nested(cell: Cell, steps: int, unrolled: dict[At, Equation], ledger: Ledger) -> Equation:

@@ -14,13 +14,14 @@ DERIVE, GENERATED = ROOT / "derive", ROOT / "generated"
 
 # Each module imports from its own row or from one above, never from one below.
 LAYERS = {
-    "data": {"errors", "quantities", "operations", "rules", "cell_checks", "cell", "derivation", "program"},
+    "data": {"errors", "quantities", "operations", "shapes", "rules", "cell_checks", "cell", "derivation", "program"},
     "passes": {
         "adjoints",
         "unroll",
         "bptt",
         "repeating",
         "evaluate",
+        "points",
         "closed_form",
         "curvature",
         "descent",

@@ -7,16 +7,16 @@ from derive import Cell, Example, Input, Landscape, Parameter, State, T, Target,
 
 W_x = Parameter("Wx", "W_x", "weight of the input")
 W_rec = Parameter("Wrec", r"W_{\mathrm{rec}}", "weight of the previous state")
-x = Input("x", meaning="input, 0 or 1")
-s = State("s", meaning="state: the count so far")
-t = Target("t", meaning="target: how many inputs are 1")
+x = Input("x", meaning="0 or 1")
+s = State("s", meaning="the count so far")
+t = Target("t", meaning="how many inputs are 1")
 
 random_ones = np.random.default_rng(seed=1).integers(0, 2, size=(20, 10))
 
 cell = Cell(
     name="linear",
     title="The linear network that counts ones",
-    about="A sequence of T binary inputs goes in, one a step; the last state should be how many of them are 1.",
+    about="A sequence of $T$ binary inputs goes in, one a step; the last state should be how many of them are 1.",
     quantities=(W_x, W_rec, x, s, t),
     equations=(
         Eq(s[0], 0),

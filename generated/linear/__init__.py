@@ -1,4 +1,4 @@
 """The linear network that counts ones.
 
-`network.py` computes it; `derivation.html`, `.tex` and `.md` derive it, line for line.
+Written by `python -m derive`: `network.py` computes it, `derivation.html`, `.tex` and `.md` derive it, line for line.
 """

@@ -22,26 +22,26 @@ Number: TypeAlias = Any
 class Parameters(NamedTuple):
     """The weights. Gradients and learning rates come in the same form, one number a weight."""
 
-    Wx: float
+    Wx: Number
     """Weight of the input."""
-    Wrec: float
+    Wrec: Number
     """Weight of the previous state."""
 
 
 class Trace(NamedTuple):
-    """What a forward pass reads and computes: arrays of shape (T + 1, N), row k for step k of all sequences."""
+    """What a forward pass reads and computes: arrays with time first, row k for step k of all sequences."""
 
     x: Array
-    """Input, 0 or 1. Row 0 is not used."""
+    """0 or 1. Shape (T + 1, N), row 0 not used."""
     s: Array
-    """State: the count so far."""
+    """The count so far. Shape (T + 1, N)."""
 
 
 class Adjoints(NamedTuple):
-    """What a backward pass computes: arrays of shape (T + 1, N), row k for step k of all sequences."""
+    """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
 
     delta: Array
-    """Derivative of the loss with respect to s[k]. Row 0 is not used."""
+    """Derivative of the loss with respect to s[k]. Shape (T + 1, N)."""
 
 
 def forward(parameters: Parameters, X: ArrayLike) -> Trace:
@@ -87,7 +87,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
 
 
 def predict(parameters: Parameters, X: ArrayLike) -> Array:
-    """The output of the network, s[T]: N numbers, one a sequence.
+    """The output s[T] of the network for every sequence, N numbers.
 
     Args:
         parameters: The weights.
@@ -174,13 +174,14 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
     if sequences.ndim != 2 or sequences.size == 0:
         raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
     floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
-    steps = np.zeros((sequences.shape[1] + 1, sequences.shape[0]), np.result_type(floating, *parameters))
-    steps[1:] = sequences.T
+    N, T = sequences.shape[:2]
+    steps = np.zeros((T + 1, N, *sequences.shape[2:]), np.result_type(floating, *parameters))
+    steps[1:] = np.swapaxes(sequences, 0, 1)
     return steps
 
 
 def as_targets(t: ArrayLike, steps: Array) -> Array:
-    """The targets, one for each of the sequences in `steps`, in the same floating point."""
+    """The targets (N), one for each of the sequences in `steps`, in the same floating point."""
     targets = np.asarray(t)
     if targets.dtype.kind not in "biufc":
         raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")

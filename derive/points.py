@@ -1,0 +1,103 @@
+"""Points to evaluate at: random ones, the example of a cell, and the numbers that a generated module is called with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import mpmath
+import numpy as np
+from sympy import Expr
+
+from derive.cell import Cell, Example, exact
+from derive.evaluate import DIGITS, Point, Value
+from derive.quantities import Dimension, LearningRate, Shape
+
+NUDGE = "1e-28"
+"""A central difference is wrong by the square of this, and a second one loses that many digits: either leaves 50."""
+
+
+def point_of(
+    cell: Cell, weights: Iterable[Value], X: Value, t: Value, nudge: Any, number: Callable[[Any], Any]
+) -> Point:
+    """The point with these weights and these data.
+
+    Args:
+        cell: The cell.
+        weights: One value a parameter: a number, or an array of its shape.
+        X: The inputs, N × T, and the entries of a row.
+        t: The targets, N or N × T, and the entries of a row.
+        nudge: See `Point`.
+        number: Makes a number of what is given.
+    """
+    exactly = np.vectorize(number, otypes=[object])
+    inputs, targets = exactly(X), exactly(t)
+    given: dict[Expr, Value] = {}
+    sizes: dict[Dimension, int] = {}
+    for weight, value in zip(cell.parameters, weights, strict=True):
+        given[weight] = exactly(value) if weight.dimensions else number(value)
+        sizes |= _sizes(weight.dimensions, np.shape(value))
+    x, target = cell.inputs[0], cell.targets[0]
+    sizes |= _sizes(x.dimensions, inputs.shape[2:])
+    sequences, steps = inputs.shape[:2]
+    given |= {x[step]: inputs[:, step - 1] for step in range(1, steps + 1)}
+    if cell.target_at_every_step:
+        given |= {target[step]: targets[:, step - 1] for step in range(1, steps + 1)}
+    else:
+        given[target] = targets
+    return Point(cell, steps, sequences, given, nudge, number, sizes)
+
+
+def _sizes(dimensions: Shape, shape: tuple[int, ...]) -> dict[Dimension, int]:
+    return {name: size for name, size in zip(dimensions, shape, strict=True) if isinstance(name, Dimension)}
+
+
+def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int | None = None) -> Point:
+    """A point with random fractions, and dimensions that all differ.
+
+    Args:
+        cell: The cell.
+        steps: T.
+        sequences: N.
+        seed: Of the random numbers.
+        weight: The value of every parameter, where it is not to be random.
+    """
+    draw = random.Random(seed)
+    sizes = small_sizes(cell)
+
+    def numbers(*shape: Any) -> Value:
+        whole = tuple(sizes.get(size, size) for size in shape)
+        flat = [mpmath.mpf(draw.randint(-140, 140)) / 97 for _ in range(int(np.prod(whole)))]
+        return np.array(flat, dtype=object).reshape(whole)
+
+    with mpmath.workdps(DIGITS):
+        weights = [numbers(*p.dimensions) for p in cell.parameters]
+        if weight is not None:
+            weights = [np.full(value.shape, mpmath.mpf(weight)) for value in weights]
+        X = numbers(sequences, steps, *cell.inputs[0].dimensions)
+        t = numbers(sequences, *([steps] if cell.target_at_every_step else []), *cell.targets[0].dimensions)
+        point = point_of(cell, [value[()] for value in weights], X, t, mpmath.mpf(NUDGE), mpmath.mpf)
+        return with_rates(point, draw)
+
+
+def small_sizes(cell: Cell) -> dict[Dimension, int]:
+    """A small number for each dimension, no two alike."""
+    return {dimension: size for size, dimension in enumerate(cell.dimensions, start=2)}
+
+
+def example_point(cell: Cell, example: Example, number: Callable[[Any], Any], nudge: Any) -> Point:
+    """The example's data at its solution; decimals count as the fractions that they were written as."""
+    weights = [example.solution[weight.name] for weight in cell.parameters]
+
+    def of(value: Any) -> Any:
+        return number(exact(value))
+
+    return point_of(cell, weights, np.array(example.X, dtype=object), np.array(example.t, dtype=object), nudge, of)
+
+
+def with_rates(point: Point, draw: random.Random) -> Point:
+    """The same point, with random learning rates."""
+    rates = {LearningRate.of_weight(weight): mpmath.mpf(draw.randint(1, 99)) / 97 for weight in point.cell.parameters}
+    given = {**point.given, **rates}
+    return Point(point.cell, point.steps, point.sequences, given, point.nudge, point.number, point.sizes)
