@@ -9,8 +9,8 @@ A cell is described with the names below; `derive.cell.Cell` says how.
 from derive.cell import Cell, Example, Landscape
 from derive.errors import CellError, CertificateError, DeriveError
 from derive.notebook import derive
-from derive.operations import logistic, mean, softplus, total
-from derive.quantities import Dimension, Input, Intermediate, N, Parameter, State, T, Target, k
+from derive.operations import logistic, logistic_cross_entropy, mean, softmax_cross_entropy, softplus, total
+from derive.quantities import Dimension, Input, Intermediate, Label, N, Parameter, State, T, Target, k
 
 __all__ = [
     "Cell",
@@ -21,6 +21,7 @@ __all__ = [
     "Example",
     "Input",
     "Intermediate",
+    "Label",
     "Landscape",
     "N",
     "Parameter",
@@ -30,7 +31,9 @@ __all__ = [
     "derive",
     "k",
     "logistic",
+    "logistic_cross_entropy",
     "mean",
+    "softmax_cross_entropy",
     "softplus",
     "total",
 ]

@@ -12,15 +12,16 @@ sequence a row, and G for what has flowed back as far as an operation:
 | Z = A W, towards W                   | Aᵀ G                                            | `through_product`  |
 | Wᵀ                                   | Gᵀ                                              | `through_transpose` |
 | the mean of a sum of entries         | 1/N of the derivative of the summand            | `partial_of_loss`  |
+| the cross-entropy of softmax(y), t   | softmax(y) - onehot(t)                          | `CrossEntropyOf`   |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from sympy import Add, Dummy, Expr, S, factor_terms
+from sympy import Add, Dummy, Expr, Function, S, factor_terms
 
-from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum
+from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
 from derive.quantities import N, Operation, Product, Transpose, varies_by_sequence
 from derive.shapes import Form, form_of
 
@@ -58,7 +59,8 @@ def partial_of_loss(loss: Expr, wrt: Expr) -> Expr:
         weight = outer.diff(name).xreplace({value: key for key, value in names.items()})
         inner = average.args[0]
         if varies_by_sequence(wrt):
-            result += weight * partial(_one_entry(inner) / N, wrt)
+            entry = _one_entry(inner).replace(SoftmaxCrossEntropy, CrossEntropyOf)
+            result += weight * partial(entry / N, wrt)
         elif (slope := partial(inner, wrt)) != S.Zero:
             result += weight * BatchMean(slope)
     return result.xreplace({value: key for key, value in names.items()})
@@ -67,6 +69,15 @@ def partial_of_loss(loss: Expr, wrt: Expr) -> Expr:
 def _one_entry(expression: Expr) -> Expr:
     """Sums of entries as their summand: what one entry of a row adds."""
     return expression.replace(EntrySum, lambda inside: inside)
+
+
+class CrossEntropyOf(Function):
+    """A softmax cross-entropy while it is differentiated: SymPy needs a function of y and t with a derivative."""
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """softmax(y) - onehot(t): the y in -y_t gives the second, log Σ exp(y) the first."""
+        y, t = self.args
+        return Softmax(y) - OneHot(t, y)
 
 
 def pullback(rhs: Expr, wrt: Expr, adjoint: Expr) -> Expr:

@@ -27,7 +27,7 @@ from derive.evaluate import Point, Value
 from derive.numpy_code import load
 from derive.operations import BatchMean, BatchSum
 from derive.points import NUDGE, example_point, point_of, random_point, small_sizes, with_rates
-from derive.quantities import N, T, bare_of, indexed_of, k
+from derive.quantities import Label, N, T, bare_of, indexed_of, k
 from derive.rules import ADJOINT, Relation
 from derive.unroll import loss_of_steps, right_hand_sides
 
@@ -303,6 +303,8 @@ def draw_numbers(cell: Cell, network: Any, sequences: int, steps: int, draw: np.
     X = draw.normal(size=(sequences, steps, *shape(*cell.inputs[0].dimensions)))
     every_step = (steps,) if cell.target_at_every_step else ()
     t = draw.normal(size=(sequences, *every_step, *shape(*cell.targets[0].dimensions)))
+    if isinstance(cell.targets[0], Label):
+        t = (t > 0).astype(int)
     rates = draw.uniform(0, 1, len(cell.parameters))
     return network.Parameters(*weights), X, t, network.Parameters(*rates)
 

@@ -30,8 +30,11 @@ from derive.operations import (
     EntrySum,
     Hessian,
     Marked,
+    OneHot,
     Partial,
     Rounded,
+    Softmax,
+    SoftmaxCrossEntropy,
     SpectralRadius,
     Total,
     UpdateJacobian,
@@ -39,9 +42,12 @@ from derive.operations import (
 from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
 from derive.shapes import form_of
 
-OWN_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
     "softplus": lambda z: mpmath.log(1 + mpmath.exp(z)),
+    "logistic_cross_entropy": lambda y, t: (
+        -t * mpmath.log(1 / (1 + mpmath.exp(-y))) - (1 - t) * mpmath.log(1 - 1 / (1 + mpmath.exp(-y)))
+    ),
 }
 """The functions that mpmath does not have, by their definition."""
 
@@ -148,6 +154,16 @@ class Point:
                 return self._sum(expression, compute)
             case BatchSum():
                 return np.sum(compute(expression.args[0]) + self._zeros(expression.args[0]), axis=0)
+            case Softmax():
+                powers = np.frompyfunc(mpmath.exp, 1, 1)(compute(expression.args[0]))
+                return powers / powers.sum(axis=-1, keepdims=True)
+            case OneHot():
+                label, row = map(compute, expression.args)
+                classes = range(row.shape[-1])
+                return np.array([[self.number(int(each == i)) for i in classes] for each in label], dtype=object)
+            case SoftmaxCrossEntropy():
+                chosen = compute(Softmax(expression.args[0])) * compute(OneHot(expression.args[1], expression.args[0]))
+                return -np.frompyfunc(mpmath.log, 1, 1)(chosen.sum(axis=-1))
             case EntrySum():
                 return np.sum(compute(expression.args[0]), axis=-1)
             case Product():

@@ -22,8 +22,11 @@ from derive.operations import (
     EntrySum,
     Hessian,
     Marked,
+    OneHot,
     Partial,
     Rounded,
+    Softmax,
+    SoftmaxCrossEntropy,
     SpectralRadius,
     Total,
     UpdateJacobian,
@@ -163,6 +166,21 @@ class Formulas(LatexPrinter):
 
     # SymPy has printers of its own for these.
     _print_tanh = _print_log = _print_sin = _print_cos = _print_tan = _print_sinh = _print_cosh = _print_Function
+
+    def _print_Softmax(self, softmax: Softmax) -> str:
+        return rf"\mathrm{{softmax}}\left( {self._print(softmax.args[0])} \right)"
+
+    def _print_OneHot(self, onehot: OneHot) -> str:
+        return rf"\mathrm{{onehot}}\left( {self._print(onehot.args[0])} \right)"
+
+    def _print_SoftmaxCrossEntropy(self, entropy: SoftmaxCrossEntropy) -> str:
+        y, t = map(self._print, entropy.args)
+        return rf"\left( -\log \mathrm{{softmax}}\left( {y} \right)_{{{t}}} \right)"
+
+    def _print_logistic_cross_entropy(self, entropy: Expr) -> str:
+        y, t = self._print(entropy.args[0]), self._print(entropy.args[1])
+        sigma = rf"\sigma\left( {y} \right)"
+        return rf"\left( -{t} \odot \log {sigma} - \left( 1 - {t} \right) \odot \log \left( 1 - {sigma} \right) \right)"
 
     def _print_BatchSum(self, total: BatchSum) -> str:
         return r"\sum_{n=1}^{N} " + self._inside_batch(total.args[0])

@@ -10,11 +10,23 @@ from sympy.printing.printer import Printer
 
 from derive.cell import Cell, Example
 from derive.notation import is_negative, ordered_factors, ordered_terms
-from derive.operations import ELEMENTWISE, BatchMean, BatchOuter, BatchSum, EntrySum, Marked, Total
+from derive.operations import (
+    ELEMENTWISE,
+    BatchMean,
+    BatchOuter,
+    BatchSum,
+    EntrySum,
+    Marked,
+    OneHot,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Total,
+)
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
 from derive.quantities import (
     LOSS,
     At,
+    Label,
     LearningRate,
     N,
     Product,
@@ -77,6 +89,15 @@ class Code(Printer):
 
     def _print_EntrySum(self, total: EntrySum) -> str:
         return f"np.sum({self._print(total.args[0])}, axis=-1)"
+
+    def _print_Softmax(self, softmax: Softmax) -> str:
+        return f"softmax({self._print(softmax.args[0])})"
+
+    def _print_OneHot(self, onehot: OneHot) -> str:
+        return f"one_hot({', '.join(map(self._print, onehot.args))})"
+
+    def _print_SoftmaxCrossEntropy(self, entropy: SoftmaxCrossEntropy) -> str:
+        return f"softmax_cross_entropy({', '.join(map(self._print, entropy.args))})"
 
     def _print_Product(self, product: Product) -> str:
         return " @ ".join(map(self._operand, product.args))
@@ -145,6 +166,10 @@ class Code(Printer):
         exponent = self._print(power.exp)
         simple = isinstance(power.exp, Integer | Symbol) and not power.exp.is_negative
         return f"{text} ** {exponent if simple else f'({exponent})'}"
+
+
+OWN_OPERATIONS = {Softmax: "softmax", OneHot: "one_hot", SoftmaxCrossEntropy: "softmax_cross_entropy"}
+"""The operations that are functions of a generated module."""
 
 
 class Lines:
@@ -303,10 +328,11 @@ class Bodies:
 
 
 def target_match(cell: Cell) -> Quantity:
-    """The computed quantity of the shape of the target, that the loss compares it with."""
+    """The computed quantity of the shape of the target, that the loss compares it with; for labels, the scores."""
     in_loss = {atom.quantity for atom in indexed_of(cell.loss)}
-    alike = [q for q in cell.computed if q in in_loss and q.dimensions == cell.targets[0].dimensions]
-    return alike[0] if alike else cell.states[0]
+    compared = [q for q in cell.computed if q in in_loss]
+    alike = [q for q in compared if q.dimensions == cell.targets[0].dimensions]
+    return (compared if isinstance(cell.targets[0], Label) else alike or cell.states)[0]
 
 
 def trace_of(cell: Cell) -> tuple[Quantity, ...]:
@@ -323,10 +349,10 @@ def own_functions(program: Program) -> set[str]:
     """The functions in a program that NumPy does not have, so that the module must."""
     blocks = (program.forward, program.loss, program.backward, program.gradients)
     lines = [line for block in blocks for statement in block for line in getattr(statement, "body", (statement,))]
-    calls = {
-        call.func for line in lines if isinstance(line, Assign | Accumulate) for call in line.value.atoms(Function)
-    }
-    return {ELEMENTWISE[call] for call in calls if not ELEMENTWISE[call].startswith("np.")}
+    values = [line.value for line in lines if isinstance(line, Assign | Accumulate)]
+    names = {ELEMENTWISE[call.func] for value in values for call in value.atoms(Function)}
+    names |= {name for kind, name in OWN_OPERATIONS.items() if any(value.has(kind) for value in values)}
+    return {name for name in names if not name.startswith("np.")}
 
 
 def print_network(program: Program) -> str:
@@ -352,6 +378,7 @@ def print_network(program: Program) -> str:
         "weight_names": [weight.name for weight in cell.parameters],
         "steps_shape": steps_shape,
         "functions": own_functions(program),
+        "labels": isinstance(cell.targets[0], Label),
         "X_shape": batch_first(cell.inputs[0], at_every_step=True),
         "t_shape": batch_first(cell.targets[0], at_every_step=cell.target_at_every_step),
         "y_shape": batch_first(cell.output.quantity, at_every_step=cell.output.index == k),

@@ -29,6 +29,18 @@ class softplus(Function):
         return logistic(*self.args)
 
 
+class logistic_cross_entropy(Function):
+    """-t log σ(y) - (1 - t) log(1 - σ(y)), for an output y before the logistic function; its derivative is σ(y) - t.
+
+    In code it is softplus(y) - t y, which no y makes overflow.
+    """
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """σ(y) - t with respect to y, and -y with respect to t."""
+        y, t = self.args
+        return logistic(y) - t if argindex == 1 else -y
+
+
 ELEMENTWISE = {
     exp: "np.exp",
     log: "np.log",
@@ -41,6 +53,7 @@ ELEMENTWISE = {
     tanh: "np.tanh",
     logistic: "logistic",
     softplus: "softplus",
+    logistic_cross_entropy: "logistic_cross_entropy",
 }
 """The functions that a cell may use, and their names in code."""
 
@@ -58,6 +71,27 @@ class BatchSum(Operation):
 
 class BatchOuter(Operation):
     """Σ_n aᵀ b for a row a and a row b of every sequence: Aᵀ B, with one sequence a row; code: `a.T @ b`."""
+
+
+class Softmax(Operation):
+    """exp(y_i) / Σ_j exp(y_j) for each sequence's row y."""
+
+    def _sympystr(self, printer: Printer) -> str:
+        return f"softmax({printer._print(self.args[0])})"
+
+
+class OneHot(Operation):
+    """`OneHot(t, y)`: for each sequence a row like y, 1 where its label t is and 0 elsewhere."""
+
+
+class SoftmaxCrossEntropy(Operation):
+    """`SoftmaxCrossEntropy(y, t)`: -log softmax(y)_t for each sequence's row y and label t, a number 0, 1, ….
+
+    Its derivative with respect to y is softmax(y) - onehot(t).
+    """
+
+    def _sympystr(self, printer: Printer) -> str:
+        return f"softmax_cross_entropy({', '.join(map(printer._print, self.args))})"
 
 
 class EntrySum(Operation):
@@ -96,6 +130,11 @@ class Marked(Operation):
 def mean(expression: Any) -> BatchMean:
     """The mean over the N sequences of the batch, as in `mean((s[T] - t) ** 2)`."""
     return BatchMean(expression)
+
+
+def softmax_cross_entropy(y: Any, t: Any) -> SoftmaxCrossEntropy:
+    """-log softmax(y)_t for a row y and a label t, as in `mean(softmax_cross_entropy(y[k], t[k]))`."""
+    return SoftmaxCrossEntropy(y, t)
 
 
 def total(expression: Any) -> EntrySum:

@@ -12,7 +12,7 @@ from sympy import Expr
 
 from derive.cell import Cell, Example, exact
 from derive.evaluate import DIGITS, Point, Value
-from derive.quantities import Dimension, LearningRate, Shape
+from derive.quantities import Dimension, Label, LearningRate, Shape
 
 NUDGE = "1e-28"
 """A central difference is wrong by the square of this, and a second one loses that many digits: either leaves 50."""
@@ -77,6 +77,8 @@ def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int 
             weights = [np.full(value.shape, mpmath.mpf(weight)) for value in weights]
         X = numbers(sequences, steps, *cell.inputs[0].dimensions)
         t = numbers(sequences, *([steps] if cell.target_at_every_step else []), *cell.targets[0].dimensions)
+        if isinstance(cell.targets[0], Label):  # every row of scores has a class 0 and a class 1
+            t = (t > 0).astype(int)
         point = point_of(cell, [value[()] for value in weights], X, t, mpmath.mpf(NUDGE), mpmath.mpf)
         return with_rates(point, draw)
 

@@ -8,6 +8,7 @@ indexed it is its value at one step (`s[k - 1]`). Both are ordinary SymPy expres
 | `Parameter`    | training                | no                       | a field of `Parameters`       |
 | `Input`        | the data                | yes                      | `x[k]`, all sequences at once |
 | `Target`       | the data                | yes                      | `t`, or `t[k]`                |
+| `Label`        | the data, a class       | yes                      | `t`, or `t[k]`                |
 | `State`        | the cell, kept one step | yes                      | `s[k]`                        |
 | `Intermediate` | the cell, within a step | yes                      | `z[k]`                        |
 | `Adjoint`      | the derivation          | yes                      | `delta[k]`                    |
@@ -131,6 +132,12 @@ class Target(Quantity):
     place = 5
 
 
+class Label(Target):
+    """A target that is one of several classes, a whole number 0, 1, …."""
+
+    role = "label"
+
+
 class State(Quantity):
     """What the cell remembers from one step to the next; it has an initial value at k = 0."""
 
@@ -168,6 +175,9 @@ class Adjoint(Quantity):
     def __getnewargs__(self) -> tuple[Any, ...]:
         return self.name, self.latex, self.of
 
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return *super()._hashable_content(), self.of
+
 
 class LossValue(Quantity):
     """The loss ξ: one number for the whole batch."""
@@ -200,6 +210,9 @@ class LearningRate(Quantity):
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return self.name, self.latex, self.of
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return *super()._hashable_content(), self.of
 
     @classmethod
     def of_weight(cls, weight: Parameter) -> LearningRate:

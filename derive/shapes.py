@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sympy import Expr, Sum
 from sympy.matrices import MatrixBase
 
-from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum
+from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
 from derive.quantities import At, Dimension, Product, Quantity, Shape, Transpose, quantity_of
 
 
@@ -61,6 +61,15 @@ def form_of(expression: Expr) -> Form:
                     f"{expression}: a mean is of one number a sequence, and this is {inner}; write total(…)"
                 )
             return Form(False, ())
+        case Softmax():
+            return form_of(expression.args[0])
+        case OneHot():
+            return form_of(expression.args[1])
+        case SoftmaxCrossEntropy():
+            row, label = map(form_of, expression.args)
+            if len(row.shape) != 1 or label.shape:
+                raise ShapeError(f"{expression}: it takes a row and a label, not {row} and {label}")
+            return Form(row.per_sequence, ())
         case EntrySum():
             inner = form_of(expression.args[0])
             return Form(inner.per_sequence, ())
