@@ -13,7 +13,7 @@ from derive.adjoints import partial, partial_of_loss, pullback
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
 from derive.errors import CellError
-from derive.operations import BatchSum, Chain, Partial, Total
+from derive.operations import BatchSum, Chain, Partial, SoftmaxCrossEntropy, Total, logistic_cross_entropy
 from derive.quantities import LOSS, Adjoint, At, Parameter, Quantity, T, bare_of, indexed_of, k
 from derive.rules import (
     ADJOINT,
@@ -22,8 +22,11 @@ from derive.rules import (
     CHAIN,
     CONTRIBUTION,
     LOCAL_PARTIAL,
+    LOGISTIC_CROSS_ENTROPY,
+    SOFTMAX_CROSS_ENTROPY,
     SUM_OF_PATHS,
     SUM_OVER_TIME,
+    Rule,
 )
 from derive.unroll import elided, loss_of_steps, right_hand_sides
 
@@ -203,7 +206,7 @@ def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Le
 
     def write(q: Quantity, step: Expr, right: Expr, over: tuple[Range, ...] = ()) -> Equation:
         direct = loss_flow(cell, q, step) != S.Zero
-        rule = ADJOINT_START if over == () and direct and step == T else ADJOINT_STEP
+        rule = rule_of_loss(cell) if direct else ADJOINT_STEP
         partials = tuple(each for (_, wrt), each in local.items() if isinstance(wrt, At) and wrt.quantity == q)
         uses = (definitions[q], *((forward.loss,) if direct else ()), *(partials or using(q, sources)))
         return ledger.equation(adjoints[q][step], right, rule, uses, over)
@@ -244,6 +247,13 @@ def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Le
     return Backward(adjoints, start, last, step, first, gradients)
 
 
+def rule_of_loss(cell: Cell) -> Rule:
+    """What an adjoint follows by that the loss flows into directly."""
+    if cell.loss.has(logistic_cross_entropy):
+        return LOGISTIC_CROSS_ENTROPY
+    return SOFTMAX_CROSS_ENTROPY if cell.loss.has(SoftmaxCrossEntropy) else ADJOINT_START
+
+
 def loss_flow(cell: Cell, quantity: Quantity, step: Expr) -> Expr:
     """What flows from the loss directly into a quantity at `step`."""
     if cell.loss_at_every_step:
@@ -272,10 +282,11 @@ def write_gradient(
         term = pullback(source.rhs, weight, adjoint)
         if term == S.Zero:
             continue
-        used += [source, *recurrence]
+        mine = [each for each in recurrence if each.lhs.quantity == adjoint.quantity]
+        used += [source, *mine]
         if cell.is_scalar:
             slope = Chain(adjoint, Partial(source.lhs, weight))
-            uses = (local.get((source.lhs, weight), source), *recurrence)
+            uses = (local.get((source.lhs, weight), source), *mine)
             used = [*used, ledger.equation(slope, term.args[0], CONTRIBUTION, uses, source.over)]
         terms.append(Sum(term, (k, source.over[0].first, source.over[0].last)) if source.over else term)
     direct = partial_of_loss(cell.loss, weight)

@@ -11,7 +11,8 @@ from graphlib import CycleError
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from sympy import Basic, Eq, Expr, Function, S, Symbol, sympify
+from sympy import Add, Basic, Eq, Expr, Function, Mul, Number, Pow, S, Symbol, preorder_traversal, sympify
+from sympy.core.numbers import NumberSymbol
 
 from derive.errors import CellError
 from derive.operations import ELEMENTWISE, BatchMean
@@ -21,6 +22,7 @@ from derive.quantities import (
     Input,
     Intermediate,
     N,
+    Operation,
     Parameter,
     Product,
     Quantity,
@@ -50,6 +52,9 @@ sequences floating steps targets
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
+
+KNOWN = (Add, Mul, Pow, Number, NumberSymbol, Function, Symbol, Quantity, At, Operation)
+"""The kinds of nodes that there is a rule for."""
 
 RESERVED_FILES = frozenset(["assets", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))])
 """What stands beside the cells in an output folder."""
@@ -160,10 +165,12 @@ def _check_declared(cell: Cell, expression: Expr, where: str, wrong: Wrong) -> N
             )
         if quantity.name not in known:
             wrong(where, f"{quantity} is used and not declared", "add it to quantities=")
-    for call in sorted(expression.atoms(Function), key=str):
-        if call.func not in ELEMENTWISE:
-            names = ", ".join(sorted(str(function) for function in ELEMENTWISE))
-            wrong(where, f"there is no rule for {call.func}", f"use {names}, or add it to derive/operations.py")
+    for node in preorder_traversal(expression):
+        if (isinstance(node, Function) and node.func not in ELEMENTWISE) or not isinstance(node, KNOWN):
+            cure = (
+                "write it with " + ", ".join(sorted(map(str, ELEMENTWISE))) + "; or add the rule, see CONTRIBUTING.md"
+            )
+            wrong(where, f"there is no rule for {node.func.__name__}, in {node}", cure)
     for symbol in sorted(
         {symbol for symbol in expression.atoms(Symbol) if not isinstance(symbol, Dimension)} - {k, T, N}, key=str
     ):

@@ -30,7 +30,15 @@ from derive.descent import write_update
 from derive.errors import UsageError
 from derive.operations import BatchMean
 from derive.quantities import LOSS, LearningRate, k
-from derive.repeating import find, mark, operations_named, operations_written_out, write_terms
+from derive.repeating import (
+    find,
+    mark,
+    number_of_products,
+    operations_named,
+    operations_written_out,
+    write_occurrences,
+    write_terms,
+)
 from derive.unroll import LARGEST_NESTED, describe, nested_size, show_nested, unroll, unroll_loss
 
 STEPS = 3
@@ -72,6 +80,9 @@ def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
     ledger.remark(
         r"""An equation without a sum over $n$ holds for every sequence $n = 1, \dots, N$ of the batch on its own; a
         superscript $(n)$ is written where sequences are summed over."""
+        if cell.is_scalar
+        else r"""What a step computes is written for the whole batch, one sequence a row. So $A^{\top} B$ is a sum over
+        the sequences, $\odot$ multiplies entry by entry, and a row of weights is added to every row."""
     )
     return describe(cell, ledger)
 
@@ -88,24 +99,30 @@ def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) ->
 def _write_chain_rule(
     cell: Cell, steps: int, forward: Forward, unrolled: tuple[Equation, ...], ledger: Ledger
 ) -> LocalPartials:
-    if not cell.is_scalar:
-        return {}  # ∂(row)/∂(matrix) has three indices, and the adjoints below need none of it
-    ledger.section("The chain rule at every state")
-    ledger.remark(
-        r"""$\partial$ and $d$ are kept apart: $\partial$ looks at one equation only, $d$ follows every path through the
-        network."""
-    )
-    local = write_local_partials(cell, steps, forward, ledger)
-    if (count := number_of_paths(cell, steps)) > 1:
+    if cell.is_scalar:
+        ledger.section("The chain rule at every state")
         ledger.remark(
-            """Up to {count} paths lead from the loss to one quantity, and written out there would be a product for each
-            of them. The adjoints below add them up as they go, so that no path is walked twice.""",
-            count=str(count),
+            r"""$\partial$ and $d$ are kept apart: $\partial$ looks at one equation only, $d$ follows every path through
+            the network."""
         )
+        local = write_local_partials(cell, steps, forward, ledger)
+    else:
+        local = {}  # ∂(row)/∂(matrix) has three indices, and the adjoints below need none of it
+    adjoints = name_adjoints(cell)
+    if not cell.is_scalar or number_of_paths(cell, steps) > 1:
+        ledger.section("The terms that repeat")
+        ledger.remark(
+            """By the chain rule the gradient is a sum over all paths from the loss to a use of a weight. Written out
+            for {steps} steps it would be {count} products. They share their beginnings, the derivatives of the loss
+            with respect to what a step computes. So often would these, the adjoints, occur in them:""",
+            steps=str(steps),
+            count=str(number_of_products(cell, steps)),
+        )
+        write_occurrences(cell, adjoints, steps, ledger)
+        ledger.remark("Each is computed once instead, from those that come after it.")
         return local
     found = tuple(paths(cell, steps))
     terms = find(found)
-    adjoints = name_adjoints(cell)
     marked = {path: mark(path, terms, adjoints) for path in found}
     written = write_chain(cell, steps, local, marked, unrolled, ledger)
     if not terms:

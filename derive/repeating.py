@@ -14,11 +14,12 @@ from typing import Any
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
 from derive.bptt import Path
+from derive.cell import Cell
 from derive.derivation import Equation, Ledger
 from derive.operations import Marked
-from derive.quantities import Adjoint, At, Quantity
+from derive.quantities import Adjoint, At, Quantity, bare_of, indexed_of, k
 from derive.rules import NAME_TERM
-from derive.unroll import elided
+from derive.unroll import elided, loss_of_steps, right_hand_sides
 
 DOTS = (r"$\vdots$",) * 3
 """A row of the table in place of those that are not shown."""
@@ -122,6 +123,30 @@ def write_terms(
         elif rows[-1] != DOTS:
             rows.append(DOTS)
     ledger.table(("name", "written out", "occurs"), tuple(rows))
+
+
+def continuations(cell: Cell, steps: int) -> dict[At, int]:
+    """How many paths lead from each quantity on to a use of a weight: so often its adjoint occurs, written out."""
+    counts: dict[At, int] = {state[0]: len(bare_of(value)) for state, value in cell.initial.items()}
+    for step in range(1, steps + 1):
+        for left, right in right_hand_sides(cell, step, steps).items():
+            on = sum(counts.get(part, 0) for part in indexed_of(right))
+            counts[left] = on + sum(right.has(weight) for weight in cell.parameters)
+    return counts
+
+
+def number_of_products(cell: Cell, steps: int) -> int:
+    """How many paths lead from the loss to a use of a weight."""
+    counts = continuations(cell, steps)
+    return sum(counts.get(atom, 0) for atom in indexed_of(loss_of_steps(cell, steps)))
+
+
+def write_occurrences(cell: Cell, adjoints: Mapping[Quantity, Adjoint], steps: int, ledger: Ledger) -> None:
+    """Tabulates how often each adjoint would occur if the gradient were written out, one column a step."""
+    counts = continuations(cell, steps)
+    columns = [step for step in range(steps, 0, -1) if not elided(step, steps)]
+    rows = [(adjoint[k], *(str(counts.get(q[step], "")) for step in columns)) for q, adjoint in adjoints.items()]
+    ledger.table(("", *(f"$k = {step}$" for step in columns)), tuple(reversed(rows)))
 
 
 def count_operations(expression: Expr) -> int:

@@ -57,7 +57,20 @@ ADJOINT = Rule(
     this state to the loss.""",
     Relation.DEFINES,
 )
-ADJOINT_START = Rule("start of the adjoint recurrence", "At the last step the loss itself is what uses a quantity.")
+ADJOINT_START = Rule(
+    "start of the adjoint recurrence",
+    "The loss itself uses the quantity: its partial derivative is the adjoint, or a part of it.",
+)
+LOGISTIC_CROSS_ENTROPY = Rule(
+    "derivative of the cross-entropy of a logistic output",
+    r"""With $\sigma' = \sigma (1 - \sigma)$ the derivative of $-t \log \sigma(y) - (1 - t) \log (1 - \sigma(y))$ is
+    $-t (1 - \sigma(y)) + (1 - t) \sigma(y) = \sigma(y) - t$: what the network says, less the target.""",
+)
+SOFTMAX_CROSS_ENTROPY = Rule(
+    "derivative of the cross-entropy of a softmax output",
+    r"""$-\log \mathrm{softmax}(y)_t = \log \sum_j e^{y_j} - y_t$. The derivative of the first term is
+    $\mathrm{softmax}(y)$, that of $y_t$ is 1 at the place of the label and 0 elsewhere.""",
+)
 ADJOINT_STEP = Rule(
     "adjoint recurrence",
     """A quantity passes its adjoint on to what it was computed from: multiplied by the partial derivative, and added up
