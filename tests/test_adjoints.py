@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sympy import Expr, Integer, Mul, Rational, S, Symbol, cos, exp, lambdify, sin, tanh
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, cos, exp, lambdify, sin, tanh
 
-from derive import Input, Parameter, State, T, Target, k, mean
+from derive import Dimension, Input, Parameter, State, T, Target, k, logistic, mean, softplus, total
 from derive.adjoints import partial, partial_of_loss, pullback
-from derive.operations import BatchMean, BatchSum
-from derive.quantities import Adjoint, N, varies_by_sequence
+from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum
+from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose, quantity_of, varies_by_sequence
+from derive.shapes import form_of
 
 W, U = Parameter("W"), Parameter("U")
 x, s, t = Input("x"), State("s"), Target("t")
@@ -151,4 +152,183 @@ def test_a_constant_loss_has_no_slope(wrt):
     ],
 )
 def test_a_rule_gives_the_form_that_is_printed(ours, expected):
+    assert ours == expected
+
+
+# --- rows and matrices, every dimension another number ----------------------------------------------------------------
+
+D, H, M = (Dimension(name) for name in "DHM")
+SIZES = {D: 2, H: 3, M: 4, N: 5}
+a, b = Parameter("a"), Parameter("b", shape=(H,))
+Wx, Wh, V = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("V", shape=(H, M))
+row, h, c, y, label = (
+    Input("row", shape=(D,)),
+    State("h", shape=(H,)),
+    State("c"),
+    State("y", shape=(M,)),
+    Target("label", shape=(M,)),
+)
+h1, xk = h[k - 1], row[k]
+back = Adjoint("delta_h", r"\delta^h", h)[k]
+ELEMENTWISE = {
+    tanh: np.tanh,
+    logistic: lambda z: 1 / (1 + np.exp(-z)),
+    softplus: lambda z: np.log(1 + np.exp(z)),
+}
+RIGHTS = {
+    "a product": xk @ Wx,
+    "two products and a bias": xk @ Wx + h1 @ Wh + b,
+    "a function of them": tanh(xk @ Wx + h1 @ Wh + b),
+    "a number times a product": a * (h1 @ Wh) / 2,
+    "a number added to a product": h1 @ Wh + a,
+    "a product divided": (h1 @ Wh) / (1 + a**2),
+    "a bias twice": tanh(b) * h1 + b,
+    "a product entry by entry with a row": h1 * (xk @ Wx) * b,
+    "a product entry by entry with a product": (xk @ Wx) * logistic(h1 @ Wh),
+    "the square of a product": (h1 @ Wh) ** 2,
+    "a transpose": h1 @ Wh.T,
+    "a matrix and its transpose": h1 @ Wh + h1 @ Wh.T,
+    "tied weights": Product(h1 @ V, V.T),
+    "tied weights with a function between": Product(tanh(h1 @ V), V.T),
+    "a product of a product": (h1 @ Wh) @ Wh,
+    "a product of matrices": h1 @ (Wh @ Wh),
+    "a product of matrices, one transposed": h1 @ (Wh.T @ Wh),
+    "a product with a transposed product": h1 @ Transpose(Product(Wh, Wh)),
+    "a transpose of a transpose": h1 @ Transpose(Wh.T),
+    "a matrix times a number": h1 @ (a * Wh),
+    "a sum of matrices": h1 @ (Wh + Wh.T),
+    "a function of a matrix": h1 @ tanh(Wh),
+    "a gate inside a product": (h1 * logistic(xk @ Wx + b)) @ Wh,
+    "a function of a product in a product": tanh(h1 @ Wh) @ Wh,
+    "softplus of a product": softplus(h1 @ Wh),
+    "a sum of entries": b * total(h1 * (xk @ Wx)),
+    "a number of each sequence": c[k] * h1,
+    "a number of each sequence and a bias": b * c[k] + h1,
+}
+
+
+def arrays() -> dict[Expr, np.ndarray]:
+    """A value for everything in `RIGHTS`; the sequences come first."""
+    generator = np.random.default_rng(1)
+
+    def size(atom: Expr) -> list[int]:
+        form = form_of(atom)
+        return [SIZES[length] for length in ((N,) if form.per_sequence else ()) + form.shape]
+
+    atoms = (a, b, Wx, Wh, V, xk, h1, c[k], y[T], label, back)
+    return {atom: generator.uniform(-1, 1, size(atom)) for atom in atoms}
+
+
+def worth(expression: Expr, values: dict[Expr, np.ndarray], n: int | None = None) -> np.ndarray:
+    """What an expression is worth for sequence n, or what it is for all; one sequence at a time, as on paper."""
+
+    def inner(part: Expr, sequence: int | None = n) -> np.ndarray:
+        return worth(part, values, sequence)
+
+    first, *_ = parts = expression.args or (None,)
+    match expression:
+        case At() | Quantity():
+            return values[expression][n] if quantity_of(expression).per_sequence else values[expression]
+        case Product():
+            return inner(first) @ inner(parts[1])
+        case Transpose():
+            return inner(first).T
+        case BatchOuter():
+            return sum(np.outer(inner(first, m), inner(parts[1], m)) for m in range(SIZES[N]))
+        case BatchSum() | BatchMean():
+            whole = sum(inner(first, m) for m in range(SIZES[N]))
+            return whole / SIZES[N] if isinstance(expression, BatchMean) else whole
+        case EntrySum():
+            return np.sum(inner(first))
+        case Symbol():
+            return SIZES[expression]
+        case Add():
+            return sum(map(inner, parts))
+        case Mul():
+            return reduce(np.multiply, map(inner, parts))
+        case Pow():
+            return inner(first) ** float(parts[1])
+        case _ if expression.is_number:
+            return float(expression)
+    return ELEMENTWISE[expression.func](inner(first))
+
+
+def slope(scalar, wrt: Expr, values: dict[Expr, np.ndarray]) -> np.ndarray:
+    """The derivative of a number by the complex step, entry by entry of `wrt` and sequence by sequence."""
+    found = np.zeros(np.shape(values[wrt]))
+    for place in np.ndindex(found.shape):
+        moved = np.array(values[wrt], complex)
+        moved[place] += STEP * 1j
+        found[place] = np.imag(scalar({**values, wrt: moved})) / STEP
+    return found
+
+
+def stacked(expression: Expr, wrt: Expr, values: dict[Expr, np.ndarray]) -> np.ndarray:
+    """What `expression` is worth, with the shape of the values of `wrt`."""
+    if not varies_by_sequence(wrt):
+        return worth(expression, values)
+    return np.stack([np.broadcast_to(worth(expression, values, n), values[wrt].shape[1:]) for n in range(SIZES[N])])
+
+
+@pytest.mark.parametrize(
+    ("right", "wrt"),
+    [
+        pytest.param(right, wrt, id=f"{name}, towards {wrt}")
+        for name, right in RIGHTS.items()
+        for wrt in (a, b, Wx, Wh, V, xk, h1, c[k])
+        if right.has(wrt)
+    ],
+)
+def test_what_flows_back_through_rows_and_matrices(right, wrt):
+    values, flow = arrays(), pullback(right, wrt, back)
+    ours = stacked(flow, wrt, values)
+    assert np.shape(ours) == values[wrt].shape
+
+    def whole(changed):
+        return sum(np.sum(changed[back][n] * worth(right, changed, n)) for n in range(SIZES[N]))
+
+    np.testing.assert_allclose(ours, slope(whole, wrt, values), rtol=1e-12, atol=1e-13)
+    assert form_of(flow) == form_of(wrt)
+
+
+ROW_LOSSES = {
+    "squares": mean(total((y[T] - label) ** 2)),
+    "half of the squares": mean(total((y[T] - label) ** 2)) / 2,
+    "a cross-entropy of logistic outputs": mean(total(softplus(y[T]) - label * y[T])),
+    "weighted by a number": a * mean(total((y[T] - label) ** 2)),
+    "a penalty on a number": mean(total((y[T] - label) ** 2)) + a**2,
+    "a penalty on a row": mean(total((y[T] - label) ** 2)) + total(b**2) / 2,
+    "a penalty on a matrix": mean(total((y[T] - label) ** 2)) + total(V**2) / 2,
+    "a product of means": mean(total(y[T])) * mean(total(y[T] * label)),
+    "a function of a sum": mean(tanh(total(y[T] * label))),
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "wrt"),
+    [
+        pytest.param(loss, wrt, id=f"{name}, by {wrt}")
+        for name, loss in ROW_LOSSES.items()
+        for wrt in (y[T], a, b, V)
+        if loss.has(wrt)
+    ],
+)
+def test_the_slope_of_a_loss_of_rows(loss, wrt):
+    values, ours = arrays(), partial_of_loss(loss, wrt)
+    numeric = slope(lambda changed: worth(loss, changed), wrt, values)
+    np.testing.assert_allclose(stacked(ours, wrt, values), numeric, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [
+        (pullback(xk @ Wx + b, Wx, back), BatchOuter(xk, back)),
+        (pullback(xk @ Wx + b, b, back), BatchSum(back)),
+        (pullback(xk @ Wx + b, xk, back), Product(back, Transpose(Wx))),
+        (pullback(h1 @ Wh.T, h1, back), Product(back, Wh)),
+        (pullback(h1 @ Wh.T, Wh, back), BatchOuter(back, h1)),
+        (pullback(a * h1, a, back), BatchSum(EntrySum(back * h1))),
+    ],
+)
+def test_a_law_of_matrices_gives_the_form_that_is_printed(ours, expected):
     assert ours == expected

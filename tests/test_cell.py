@@ -108,6 +108,18 @@ MISTAKES = (
             {"quantities": (W, s, t), **equations(start, Eq(s[k], s[k - 1] * W))},
             "quantities: there is no input; declare one",
         ),
+        "there are two inputs": (
+            {**also(Input("q")), **equations(start, Eq(z[k], s[k - 1] * W + x[k] * U + Input("q")[k]), outer)},
+            "quantities: there are several inputs; a row with shape= use one",
+        ),
+        "there are two targets": (
+            {**also(Target("q")), "loss": mean((s[T] - t - Target("q")) ** 2)},
+            "quantities: there are several targets; a row with shape= use one",
+        ),
+        "there is no target": (
+            {"quantities": (W, U, x, z, s), "loss": mean(s[T] ** 2)},
+            "quantities: there is no target; declare one",
+        ),
         "there is no state": (
             {
                 "quantities": (W, x, z, t),
@@ -198,11 +210,11 @@ MISTAKES = (
         ),
         "two equations need each other": (
             equations(start, Eq(z[k], s[k] * W + x[k] * U), outer),
-            "equations of : z s →; one step back",
+            "equations of z → s: each needs the other within one step; one step back",
         ),
         "an equation needs itself": (
             equations(start, inner, Eq(s[k], s[k] + z[k])),
-            "equations of s → s; one step back",
+            "equations of s: it needs itself within one step; one step back",
         ),
         "an initial value is the step": (equations(Eq(s[0], k), inner, outer), "equation s[0] = k: step; number"),
         "an initial value is the size of the batch": (
@@ -230,6 +242,10 @@ MISTAKES = (
             "loss : sequence; inside mean(",
         ),
         "the loss mixes steps": ({"loss": mean((s[T] - t[k]) ** 2)}, "loss : s[T] another step; [k]"),
+        "the loss has a target at the last step": (
+            {"loss": mean((s[T] - t[T]) ** 2)},
+            "loss : a target at the last step, t[T]; write t, one a sequence",
+        ),
         "the loss looks at an early step": ({"loss": mean((s[1] - t) ** 2)}, "loss : s[1] another step; [T]"),
         "the loss has a state without a step": ({"loss": mean((s - t) ** 2)}, "loss : s without a step; s[T]"),
         "the loss depends on no state": ({"loss": mean(t**2)}, "loss : depend on any state; computes"),
@@ -258,13 +274,16 @@ MISTAKES = (
         "the example starts at nan": (example(start={"W": float("nan"), "U": 1}), "example, start: W is nan; finite"),
         "the example starts without a weight": (
             example(start={"W": 1}),
-            "example, start: each weight once U; give U, W",
+            "example, start: U is missing; give each of U, W",
         ),
         "the example's rate is misnamed": (
             example(learning_rates={"W": 1, "V": 1}),
-            "example, learning_rates: each weight once U, V; give U, W",
+            "example, learning_rates: V is unknown, U is missing; give each of U, W",
         ),
-        "the example's solution lacks a weight": (example(solution={"U": 1}), "example, solution: each weight W; give"),
+        "the example's solution lacks a weight": (
+            example(solution={"U": 1}),
+            "example, solution: W is missing; give each of U, W",
+        ),
         "the example's data do not match": (
             example(t=(1, 2, 3)),
             "example: 2 sequences 3 targets; one target a sequence",
@@ -321,7 +340,6 @@ def test_equations_are_put_into_computing_order(changes, order):
     assert list(described(**changes).step) == order
 
 
-# What a description must say today already, and what a derivation may not be able to do yet.
 y, c, b, start_value = Intermediate("y"), State("c"), Parameter("b"), Parameter("start")
 DESCRIPTIONS = {
     "two states": {
@@ -360,8 +378,7 @@ def test_an_equation_for_T_replaces_that_for_k():
     assert cell.last_step == {z: inner.rhs.subs(k, T), s: z[T]}
 
 
-# Mistakes that are not refused yet.
-MISSED = {
+DATA_AND_NAMES = {
     "the example's input is nan": example(X=((1, 0), (float("nan"), 1))),
     "the example's target is infinite": example(t=(1, float("inf"))),
     "the cell is called like the trainer": {"name": "train"},
@@ -369,7 +386,7 @@ MISSED = {
 }
 
 
-@pytest.mark.parametrize("changes", MISSED.values(), ids=MISSED)
+@pytest.mark.parametrize("changes", DATA_AND_NAMES.values(), ids=DATA_AND_NAMES)
 def test_a_mistake_is_not_missed(changes):
     refused(changes)
 

@@ -186,7 +186,11 @@ def test_out_that_cannot_be_written_to_is_refused(derive, tmp_path):
             f"mine.py, line {line_of('example=')}: TypeError: ",
             id="an unknown argument",
         ),
-        pytest.param(CYCLE, "cell 'tiny', equation", id="an equation that needs itself"),
+        pytest.param("import sys\n\nsys.exit(3)\n", "mine.py: it ends the program by itself", id="it exits"),
+        pytest.param("raise SystemExit\n", "mine.py: it ends the program by itself", id="it raises SystemExit"),
+        pytest.param(
+            CYCLE, "cell 'tiny', equations of s: it needs itself within one step; ", id="an equation that needs itself"
+        ),
         pytest.param(
             TINY.replace("(v, w, b, x, s, t)", "(v, w, x, s, t)"),
             "cell 'tiny', equation s[k] = ",
@@ -232,7 +236,7 @@ def test_deriving_says_what_was_checked_and_what_to_open(derive, tmp_path):
     ended = derive("tiny.py", "--out", "out")
     assert (ended.code, ended.err) == (0, "")
     checked, wrote, opens = ended.out.splitlines()
-    assert re.fullmatch(r"tiny: \d+ equations, every one checked \(\d+\.\d s\)", checked)
+    assert re.fullmatch(r"tiny: \d+ equations derived and checked \(\d+\.\d s\)", checked)
     count = len([path for path in (tmp_path / "out").rglob("*") if path.is_file()])
     assert wrote == f"{count} files in out, {count} of them new or changed"
     assert opens == "open out/tiny/derivation.html"
@@ -242,7 +246,7 @@ def test_deriving_says_what_was_checked_and_what_to_open(derive, tmp_path):
 
 def test_steps_sets_how_many_are_written_out(derive, tmp_path):
     assert derive("linear", "--steps", "1", "--out", "out").code == 0
-    assert "Unrolled for T = 1" in (tmp_path / "out/linear/derivation.md").read_text(encoding="utf-8")
+    assert "## Unrolled for $`T = 1`$" in (tmp_path / "out/linear/derivation.md").read_text(encoding="utf-8")
     code = ast.parse((tmp_path / "out/linear/network.py").read_text(encoding="utf-8"))
     theirs = ast.parse((ROOT / "generated/linear/network.py").read_text(encoding="utf-8"))
     assert ast.dump(code) == ast.dump(theirs)  # the numbers behind the lines are comments
@@ -324,6 +328,34 @@ def test_a_title_is_written_as_it_is(title, derive, tmp_path):
 
 def test_deriving_leaves_nothing_beside_the_users_file(my_net):
     assert names(my_net.parent) == {"tiny.py", "my_net"}
+
+
+def test_what_a_users_file_imports_may_lie_beside_it(tmp_path):
+    beside, elsewhere = tmp_path / "beside", tmp_path / "elsewhere"
+    beside.mkdir()
+    elsewhere.mkdir()
+    (beside / "my_helper.py").write_text(TINY.replace("cell = ", "helped = "), encoding="utf-8")
+    (beside / "mine.py").write_text("from my_helper import helped\n\ncell = helped\n", encoding="utf-8")
+    ended = command("-m", "derive", "../beside/mine.py", "--out", "out", cwd=elsewhere)
+    assert (ended.code, ended.err) == (0, "")
+    assert (elsewhere / "out/tiny/network.py").is_file()
+    assert names(beside) == {"mine.py", "my_helper.py"}
+
+
+@pytest.mark.parametrize("name", ["data.py", "train.py", "tiny/notes.py", "tiny/network.py"])
+def test_a_file_of_the_user_in_the_way_is_left_as_it_is(name, derive, tmp_path):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine = 1\n", encoding="utf-8")
+    ended = derive("tiny.py", "--out", "out")
+    assert mine.read_text(encoding="utf-8") == "mine = 1\n"
+    if name == "tiny/notes.py":  # in nobody's way
+        assert ended.code == 0
+        return
+    assert ended.code == 1
+    cure = "was not written by derive; nothing was changed; choose another folder with --out"
+    assert ended.err == f"derive: error: out/{name}: {cure}\n"
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
 
 
 # --- help ------------------------------------------------------------------------------------------------------------

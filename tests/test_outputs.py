@@ -22,6 +22,9 @@ from derive.errors import DeriveError
 from derive.outputs import differences, files_of_cell, shared_files, write
 
 ROOT = Path(__file__).parents[1]
+MARK = {"__init__.py": b'"""Written by `python -m derive`."""\n'}
+"""What makes a folder derive's own."""
+OURS = MARK | {f"linear/{name}": text for name, text in MARK.items()}
 TEXT_ENDINGS = {".py", ".json", ".html", ".md", ".tex", ".svg"}
 
 
@@ -98,12 +101,12 @@ def disk_full_at(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path):
-    before = content(copied({"a.py": b"old a", "b/b.py": b"old b", "mine.txt": b"mine"}, tmp_path))
+    before = content(copied(MARK | {"a.py": b"old a", "b/b.py": b"old b", "mine.txt": b"mine"}, tmp_path))
     new = {"a.py": b"new a", "b/b.py": b"new b" * 10_000, "c.py": b"c"}
     with disk_full_at(10_000), pytest.raises(DeriveError, match=r"File too large; .*--out"):
         write(new, tmp_path)
     assert content(tmp_path) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.py", "b", "mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["__init__.py", "a.py", "b", "mine.txt"]
 
 
 def test_a_full_disk_leaves_no_half_of_a_first_run(files, tmp_path):
@@ -113,14 +116,14 @@ def test_a_full_disk_leaves_no_half_of_a_first_run(files, tmp_path):
 
 
 def test_a_folder_in_the_place_of_a_file_leaves_everything_as_it_was(tmp_path):
-    before = content(copied({"a.py": b"old a", "b.py/mine.txt": b"mine"}, tmp_path))
+    before = content(copied(MARK | {"a.py": b"old a", "b.py/mine.txt": b"mine"}, tmp_path))
     with pytest.raises(DeriveError, match=r"b\.py: "):
         write({"a.py": b"new a", "b.py": b"new b"}, tmp_path)
     assert content(tmp_path) == before
 
 
 def test_a_file_in_the_place_of_a_folder_leaves_everything_as_it_was(tmp_path):
-    before = content(copied({"a.py": b"old a", "linear": b"mine"}, tmp_path))
+    before = content(copied(MARK | {"a.py": b"old a", "linear": b"mine"}, tmp_path))
     with pytest.raises(DeriveError, match=r"linear: "):
         write({"a.py": b"new a", "linear/network.py": b"new"}, tmp_path)
     assert content(tmp_path) == before
@@ -128,7 +131,7 @@ def test_a_file_in_the_place_of_a_folder_leaves_everything_as_it_was(tmp_path):
 
 def test_an_interrupted_move_leaves_whole_files_and_no_temporary_folder(tmp_path, monkeypatch):
     old, new = ({f"{name}.py": word * 1000 for name in "abc"} for word in (b"old", b"new"))
-    copied(old, tmp_path)
+    copied(MARK | old, tmp_path)
     calls = []
 
     def failing(source, target):
@@ -141,8 +144,8 @@ def test_an_interrupted_move_leaves_whole_files_and_no_temporary_folder(tmp_path
     with pytest.raises(KeyboardInterrupt):
         write(new, tmp_path)
     there = content(tmp_path)
-    assert there.keys() == old.keys()
-    assert all(there[name] in (old[name], new[name]) for name in there)
+    assert there.keys() == (MARK | old).keys()
+    assert all(there[name] in (old[name], new[name]) for name in old)
 
 
 def test_files_of_the_user_survive(files, tmp_path):
@@ -151,8 +154,38 @@ def test_files_of_the_user_survive(files, tmp_path):
     assert content(tmp_path) == files | mine
 
 
+@pytest.mark.parametrize(
+    ("mine", "marked"),
+    [
+        ("data.py", []),
+        ("train.py", ["linear/__init__.py"]),
+        ("__init__.py", []),
+        ("linear/network.py", []),
+        ("linear/network.py", ["__init__.py"]),
+        ("linear/__init__.py", ["__init__.py"]),
+    ],
+)
+def test_a_file_that_derive_did_not_write_is_not_overwritten(mine, marked, files, tmp_path):
+    before = content(copied({name: OURS[name] for name in marked} | {mine: b"mine = 1\n"}, tmp_path))
+    with pytest.raises(DeriveError, match=rf"{mine}: was not written by derive; nothing was changed; .*--out$"):
+        write(files, tmp_path)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["data.py", "__init__.py", "linear/network.py", "linear/__init__.py"])
+def test_a_file_that_derive_wrote_is_overwritten(name, files, tmp_path):
+    write(files, copied(files | OURS | {name: OURS.get(name, b"old")}, tmp_path))
+    assert content(tmp_path) == files
+
+
+def test_the_mark_is_in_every_folder_that_is_written(files):
+    inits = {name: text.decode() for name, text in files.items() if name.endswith("__init__.py")}
+    assert inits.keys() == OURS.keys()
+    assert all("`python -m derive`" in text for text in inits.values())
+
+
 def test_a_file_that_has_its_content_already_is_not_written_again(tmp_path):
-    folder = copied({"same.py": b"same", "linear/changed.py": b"old"}, tmp_path)
+    folder = copied(OURS | {"same.py": b"same", "linear/changed.py": b"old"}, tmp_path)
     for name in ("same.py", "linear/changed.py"):
         os.utime(folder / name, ns=(0, 0))
     assert write({"same.py": b"same", "linear/changed.py": b"new"}, folder) == ["linear/changed.py"]

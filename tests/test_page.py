@@ -127,7 +127,10 @@ def test_the_contents_list_links_to_every_section_in_order(either):
     page = either.page
     targets = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href'))")
     assert targets == page.evaluate("[...document.querySelectorAll('h2')].map(h => '#' + h.id)")
-    assert page.locator("nav a").all_inner_texts() == page.locator("h2").all_inner_texts()
+    *names, last = page.locator("nav ol > li > a").all_inner_texts()
+    numbered = [f"{number}. {name}" for number, name in enumerate(names, start=1)]
+    assert page.locator("h2").all_inner_texts() == [*numbered, last]
+    assert last == "References"
 
 
 def test_every_figure_is_drawn_and_described(wide):
