@@ -31,12 +31,15 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose
+from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose, indexed_of
 from derive.rules import Relation
 from derive.shapes import form_of
 
 DEEPEST = 4
 """A nested expression is written down to this many brackets; what lies deeper is dots."""
+
+LONGEST_CHAIN = 4
+"""What a longer product of derivatives equals is written on a line of its own."""
 
 FUNCTIONS = {"logistic": r"\sigma", "softplus": r"\mathrm{softplus}", "atan": r"\arctan"}
 """The functions whose names on paper are not those in SymPy."""
@@ -62,10 +65,13 @@ class Formulas(LatexPrinter):
     def equation(self, equation: Equation) -> str:
         """Both sides."""
         left, relation = self.doprint(equation.lhs), self.relation(equation)
-        terms = ordered_terms(equation.rhs) if equation.rhs.has(Chain) else []
+        terms = ordered_terms(equation.rhs) if equation.rhs.has(Chain, BatchMean) else []
         if len(terms) > 1:
             return self._one_term_a_line(f"{left} {relation}", terms)
-        return f"{left} {relation} {self.doprint(equation.rhs)}"
+        right = self.doprint(equation.rhs)
+        if isinstance(equation.lhs, Chain) and len(equation.lhs.args) > LONGEST_CHAIN:
+            return rf"\begin{{aligned}} &{left} \\ &\qquad {relation} {right} \end{{aligned}}"
+        return f"{left} {relation} {right}"
 
     def ranges(self, equation: Equation) -> str:
         """For which indices or learning rates it holds; empty for an equation without a condition."""
@@ -75,8 +81,13 @@ class Formulas(LatexPrinter):
         return r",\; ".join(self.range(each) for each in equation.over)
 
     def _one_term_a_line(self, left: str, terms: list[Expr]) -> str:
-        """A long sum, one path of the chain rule a line, dots between where there are many."""
-        lines = [self.doprint(term) for term in sorted(terms, key=lambda term: len(term.args[0].args))]
+        """A long sum, one path of the chain rule or one step a line, dots between where there are many."""
+
+        def length_and_step(term: Expr) -> tuple[int, int]:
+            steps = [int(atom.index) for atom in indexed_of(term) if atom.index.is_Integer]
+            return len(term.atoms(Partial)), max(steps, default=0)
+
+        lines = [self.doprint(term) for term in sorted(terms, key=length_and_step)]
         if len(lines) > 2 * DEEPEST:
             lines = [*lines[:2], r"\cdots", lines[-1]]
         return rf"\begin{{aligned}} {left} &\; " + r" \\ &+ ".join(lines) + r" \end{aligned}"
