@@ -51,19 +51,21 @@ def partial_of_loss(loss: Expr, wrt: Expr) -> Expr:
     it is with the entries of a row in a sum of entries. For a parameter, the mean of the derivative is the derivative
     of the mean.
     """
-    means = sorted(loss.atoms(BatchMean), key=str)
-    names = {average: Dummy() for average in means}
+    sums = {part for part in loss.atoms(EntrySum) if not varies_by_sequence(part)}  # of weights: a penalty
+    names = {part: Dummy() for part in sorted(loss.atoms(BatchMean) | sums, key=str)}
+    shown = {name: part for part, name in names.items()}
     outer = loss.xreplace(names)
     result = outer.diff(wrt)
-    for average, name in names.items():
-        weight = outer.diff(name).xreplace({value: key for key, value in names.items()})
-        inner = average.args[0]
-        if varies_by_sequence(wrt):
+    for part, name in names.items():
+        weight, inner = outer.diff(name).xreplace(shown), part.args[0]
+        if isinstance(part, EntrySum):
+            result += weight * partial(inner, wrt)
+        elif varies_by_sequence(wrt):
             entry = _one_entry(inner).replace(SoftmaxCrossEntropy, CrossEntropyOf)
             result += weight * partial(entry / N, wrt)
         elif (slope := partial(inner, wrt)) != S.Zero:
             result += weight * BatchMean(slope)
-    return result.xreplace({value: key for key, value in names.items()})
+    return result.xreplace(shown)
 
 
 def _one_entry(expression: Expr) -> Expr:

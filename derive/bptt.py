@@ -62,6 +62,7 @@ def paths(cell: Cell, steps: int) -> Iterator[Path]:
     rights = {
         left: right for step in range(1, steps + 1) for left, right in right_hand_sides(cell, step, steps).items()
     }
+    rights |= {state[0]: value for state, value in cell.initial.items()}
     loss = loss_of_steps(cell, steps)
 
     def back(node: Expr, through: tuple[Expr, ...], factors: tuple[Expr, ...]) -> Iterator[Path]:
@@ -106,7 +107,7 @@ def write_local_partials(cell: Cell, steps: int, forward: Forward, ledger: Ledge
             over = (Range(k, S.One, T),) if cell.loss_at_every_step else ()
             here, slope = (part.subs(T, Integer(steps)) for part in (atom, partial_of_loss(cell.loss, atom)))
             written[LOSS, atom] = ledger.equation(Partial(LOSS, here), slope, LOCAL_PARTIAL, (forward.loss,), over)
-    for source in (*forward.step, *forward.last):
+    for source in (*forward.step, *forward.last, *forward.initial):
         inner = sorted((atom for atom in indexed_of(source.rhs) if atom.quantity in cell.computed), key=str)
         weights = [weight for weight in cell.parameters if source.rhs.has(weight)]
         for wrt in [*inner, *weights]:
@@ -121,6 +122,8 @@ def local_partial_of(cell: Cell, steps: int, local: LocalPartials, above: Expr, 
     if above == LOSS:
         place = k if cell.loss_at_every_step else T
         return local[LOSS, below.quantity[place]]
+    if above.index == 0:
+        return local[above, below]
     for place in (T, k) if above.index == steps else (k,):
         back = below if not isinstance(below, At) else below.quantity[place + below.index - above.index]
         if (above.quantity[place], back) in local:

@@ -11,11 +11,11 @@ from graphlib import CycleError
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from sympy import Add, Basic, Eq, Expr, Function, Mul, Number, Pow, S, Symbol, preorder_traversal, sympify
+from sympy import Add, Basic, Dummy, Eq, Expr, Function, Mul, Number, Pow, S, Symbol, preorder_traversal, sympify
 from sympy.core.numbers import NumberSymbol
 
 from derive.errors import CellError
-from derive.operations import ELEMENTWISE, BatchMean
+from derive.operations import ELEMENTWISE, BatchMean, EntrySum
 from derive.quantities import (
     At,
     Dimension,
@@ -47,7 +47,8 @@ Wrong: TypeAlias = Callable[[str, str, str], NoReturn]
 GENERATED_NAMES = """
 np k n N T X dtype parameters trace adjoints gradient gradients learning_rates value output delta
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
-forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets logistic softplus
+forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
+logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
 sequences floating steps targets
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
@@ -121,6 +122,9 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
             wrong(
                 where, f"{seen_latex[quantity.latex].name!r} has the same LaTeX {quantity.latex}", "give each its own"
             )
+        most = 2 if isinstance(quantity, Parameter) else 1
+        if len(quantity.dimensions) > most:
+            wrong(where, f"its shape has more than {most} dimensions", "give it fewer")
         if quantity.latex in RESERVED_LATEX or (quantity.latex in RESERVED_FOR_CURVATURE and not rows):
             wrong(where, f"the derivation uses {quantity.latex} itself", "give it another latex=")
         seen[quantity.name] = seen_latex[quantity.latex] = quantity
@@ -191,6 +195,8 @@ def _check_initial(left: At, right: Expr, where: str, wrong: Wrong) -> None:
 
 def _check_indices(left: At, right: Expr, where: str, wrong: Wrong) -> None:
     here = left.index
+    if right.has(EntrySum):
+        wrong(where, "a sum of entries in a step", "use a matrix of shape (H, 1); total is for the loss")
     if right.has(BatchMean):
         wrong(
             where,
@@ -252,6 +258,11 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
         wrong(where, "it differs from sequence to sequence", "put all of it inside mean(…)")
     if any(inner.has(BatchMean) for average in loss.atoms(BatchMean) for inner in average.args):
         wrong(where, "a mean within a mean", "write mean(…) once")
+    for average in loss.atoms(BatchMean):
+        names = {entries: Dummy() for entries in average.args[0].atoms(EntrySum)}
+        inner = average.args[0].xreplace(names)
+        if any(varies_by_sequence(inner.diff(name)) or inner.diff(name).has(name) for name in names.values()):
+            wrong(where, "a function of a sum of entries", "put the function into total(…), entry by entry")
     here = k if cell.loss_at_every_step else T
     for atom in sorted(atoms_of(loss), key=str):
         quantity = quantity_of(atom)
@@ -278,10 +289,6 @@ def _check_shapes(cell: Cell, wrong: Wrong) -> None:
     for dimension in cell.dimensions:
         if not dimension.name.isidentifier() or dimension.name in RESERVED | names:
             wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
-    for quantity in cell.quantities:
-        most = 2 if isinstance(quantity, Parameter) else 1
-        if len(quantity.dimensions) > most:
-            wrong(f"quantity {quantity.name!r}", f"its shape has more than {most} dimensions", "give it fewer")
     for equation in cell.equations:
         left, right = equation.lhs, sympify(equation.rhs)
         where = f"equation {left} = {right}"

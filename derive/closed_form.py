@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, Rational, S, Sum, Symbol, cancel, expand, factor_terms
 
+from derive.adjoints import partial_of_loss
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range
 from derive.errors import CertificateError
@@ -62,6 +63,8 @@ class Affine:
 def affine(cell: Cell) -> Affine | None:
     """The recurrence of `cell` in affine form; None where it has none, or where more than one quantity takes part."""
     if len(cell.computed) != 1 or cell.has_own_last_step or cell.loss_at_every_step:
+        return None
+    if any(partial_of_loss(cell.loss, weight) != S.Zero for weight in cell.parameters):
         return None
     state = cell.states[0]
     right = cell.step[state]

@@ -165,7 +165,7 @@ class Point:
                 chosen = compute(Softmax(expression.args[0])) * compute(OneHot(expression.args[1], expression.args[0]))
                 return -np.frompyfunc(mpmath.log, 1, 1)(chosen.sum(axis=-1))
             case EntrySum():
-                return np.sum(compute(expression.args[0]), axis=-1)
+                return np.sum(compute(expression.args[0]), axis=-1 if form_of(expression).per_sequence else None)
             case Product():
                 left, right = map(compute, expression.args)
                 return left @ right
@@ -230,7 +230,9 @@ class Point:
         if of == LOSS:
             right, step = None, {}
         else:
-            rights = self.cell.last_step if of.index == self.steps else self.cell.step
+            rights: Mapping[Quantity, Expr] = self.cell.initial
+            if of.index > 0:
+                rights = self.cell.last_step if of.index == self.steps else self.cell.step
             right, step = rights[of.quantity], {k: int(of.index)}
 
         def moved(distance: Value) -> Value:

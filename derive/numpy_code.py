@@ -88,7 +88,8 @@ class Code(Printer):
         return f"np.mean({self._print(average.args[0])})"
 
     def _print_EntrySum(self, total: EntrySum) -> str:
-        return f"np.sum({self._print(total.args[0])}, axis=-1)"
+        axis = ", axis=-1" if form_of(total).per_sequence else ""
+        return f"np.sum({self._print(total.args[0])}{axis})"
 
     def _print_Softmax(self, softmax: Softmax) -> str:
         return f"softmax({self._print(softmax.args[0])})"

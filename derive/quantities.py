@@ -48,7 +48,22 @@ Shape: TypeAlias = tuple[Dimension | int, ...]
 """What a quantity consists of: () a number, (H,) a row, (D, H) a matrix; the N sequences are not counted."""
 
 
-class Quantity(NotIterable, AtomicExpr):
+class MatrixFactor:
+    """What `@` and `.T` make of a quantity or an operation."""
+
+    def __matmul__(self, other: Any) -> Expr:
+        return Product(self, sympify(other))
+
+    def __rmatmul__(self, other: Any) -> Expr:
+        return Product(sympify(other), self)
+
+    @property
+    def T(self) -> Expr:
+        """The transpose, of a matrix."""
+        return self.args[0] if isinstance(self, Transpose) else Transpose(self)
+
+
+class Quantity(MatrixFactor, NotIterable, AtomicExpr):
     """A named number, row or matrix of the cell; see the module's table for the roles.
 
     As in NumPy, `@` is the matrix product; sums, products (`*`), powers and functions are taken entry by entry.
@@ -89,17 +104,6 @@ class Quantity(NotIterable, AtomicExpr):
 
     def __getitem__(self, index: Any) -> At:
         return At(self, sympify(index))
-
-    def __matmul__(self, other: Any) -> Expr:
-        return Product(self, sympify(other))
-
-    def __rmatmul__(self, other: Any) -> Expr:
-        return Product(sympify(other), self)
-
-    @property
-    def T(self) -> Expr:
-        """The transpose, of a matrix."""
-        return Transpose(self)
 
     @property
     def free_symbols(self) -> set[Expr]:
@@ -220,7 +224,7 @@ class LearningRate(Quantity):
         return cls(f"eta_{weight.name}", rf"\eta_{{{weight.latex}}}", weight)
 
 
-class At(Expr):
+class At(MatrixFactor, Expr):
     """A quantity at one step: `s[k - 1]`; on paper s_{k-1}, in code `s[k - 1]`.
 
     Args:
@@ -251,17 +255,11 @@ class At(Expr):
     def _eval_derivative(self, symbol: Expr) -> Expr:
         return S.One if self == symbol else S.Zero
 
-    def __matmul__(self, other: Any) -> Expr:
-        return Product(self, sympify(other))
-
-    def __rmatmul__(self, other: Any) -> Expr:
-        return Product(sympify(other), self)
-
     def _sympystr(self, printer: Printer) -> str:
         return f"{self.quantity.name}[{printer._print(self.index)}]"
 
 
-class Operation(Expr):
+class Operation(MatrixFactor, Expr):
     """An operation that stays as it is written."""
 
     is_commutative = True

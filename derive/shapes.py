@@ -93,6 +93,11 @@ def _elementwise(expression: Expr, forms: Iterable[Form]) -> Form:
     """A sum, a product entry by entry, a power, a function: shapes are alike, or one is a number."""
     per_sequence = False
     shape: Shape = ()
+    forms = tuple(forms)
+    numbers = [form for form in forms if form == Form(True, ())]
+    rows = [form for form in forms if form.shape]
+    if numbers and rows:
+        raise ShapeError(f"{expression}: a number of each sequence, {numbers[0]}, with {rows[0]}, entry by entry")
     for form in forms:
         if form.shape and shape and form.shape != shape:
             raise ShapeError(f"{expression}: {Form(per_sequence, shape)} and {form}, entry by entry")

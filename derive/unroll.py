@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Integer, Sum, preorder_traversal
+from sympy import Add, Expr, Integer, S, Sum, preorder_traversal
 
 from derive.cell import Cell
 from derive.derivation import Equation, Forward, Ledger, Range
 from derive.quantities import LOSS, At, T, k
 from derive.rules import GIVEN, SUBSTITUTE, UNROLL
+from derive.shapes import form_of
 
 SHOWN_STEPS = 3
 """An unrolled display shows this many steps at each end and dots between."""
@@ -79,7 +80,10 @@ def nest(cell: Cell, steps: int) -> Expr:
 
     It grows with every step, for some cells exponentially; use it for the few steps that are shown or checked by it.
     """
-    known: dict[Expr, Expr] = {state[0]: value for state, value in cell.initial.items()}
+    # A number stands for a whole row of it: only zero may be put into a matrix product.
+    known: dict[Expr, Expr] = {
+        state[0]: value for state, value in cell.initial.items() if form_of(value) == form_of(state) or value == S.Zero
+    }
     for step in range(1, steps + 1):
         for left, right in right_hand_sides(cell, step, steps).items():
             known[left] = right.xreplace(known)

@@ -201,9 +201,6 @@ RIGHTS = {
     "a gate inside a product": (h1 * logistic(xk @ Wx + b)) @ Wh,
     "a function of a product in a product": tanh(h1 @ Wh) @ Wh,
     "softplus of a product": softplus(h1 @ Wh),
-    "a sum of entries": b * total(h1 * (xk @ Wx)),
-    "a number of each sequence": c[k] * h1,
-    "a number of each sequence and a bias": b * c[k] + h1,
 }
 
 
@@ -300,7 +297,6 @@ ROW_LOSSES = {
     "a penalty on a row": mean(total((y[T] - label) ** 2)) + total(b**2) / 2,
     "a penalty on a matrix": mean(total((y[T] - label) ** 2)) + total(V**2) / 2,
     "a product of means": mean(total(y[T])) * mean(total(y[T] * label)),
-    "a function of a sum": mean(tanh(total(y[T] * label))),
 }
 
 

@@ -11,6 +11,7 @@ from sympy import Eq, Expr, Rational, tanh
 
 from derive import (
     Cell,
+    CellError,
     Dimension,
     Input,
     Intermediate,
@@ -192,27 +193,7 @@ penalty = mean(total((y[T] - t) ** 2)) + total(Wh**2) / 10
 first, output_map = Eq(h[k], tanh(x[k] @ Wx + h[k - 1] @ Wh)), Eq(y[T], h[T] @ V)
 SPECIAL = {
     "a start at a half": ((Wx, Wh, V, x, h, y, t), (Eq(h[0], Rational(1, 2)), first, output_map), squares),
-    "an input of one number": (
-        (Wh, b, V, number, h, y, t),
-        (zero, Eq(h[k], tanh(number[k] * b + h[k - 1] @ Wh)), output_map),
-        squares,
-    ),
-    "one gate for a whole row": (
-        (Wx, Wh, b, V, x, gate, h, y, t),
-        (
-            zero,
-            Eq(gate[k], logistic(total(b * h[k - 1]))),
-            Eq(h[k], gate[k] * tanh(x[k] @ Wx + h[k - 1] @ Wh)),
-            output_map,
-        ),
-        squares,
-    ),
     "a penalty on a matrix": ((Wx, Wh, V, x, h, y, t), (zero, first, output_map), penalty),
-    "a loss of a whole row": (
-        (Wx, Wh, V, x, h, y, t),
-        (zero, first, output_map),
-        mean(total(y[T] * t) ** 2),
-    ),
 }
 
 
@@ -286,3 +267,39 @@ def test_an_input_of_another_width_is_refused(name, network, more):
     weights, X, _ = drawn(CELLS[name], network, SIZES[1])
     with pytest.raises(ValueError, match=r"X holds|mismatch"):
         network.predict(weights, np.zeros((*X.shape[:2], X.shape[2] + more)))
+
+
+REFUSED = {
+    "an input of one number": (
+        (Wh, b, V, number, h, y, t),
+        (zero, Eq(h[k], tanh(number[k] * b + h[k - 1] @ Wh)), output_map),
+        squares,
+    ),
+    "one gate for a whole row": (
+        (Wx, Wh, b, V, x, gate, h, y, t),
+        (
+            zero,
+            Eq(gate[k], logistic(total(b * h[k - 1]))),
+            Eq(h[k], gate[k] * tanh(x[k] @ Wx + h[k - 1] @ Wh)),
+            output_map,
+        ),
+        squares,
+    ),
+    "a loss of a whole row": (
+        (Wx, Wh, V, x, h, y, t),
+        (zero, first, output_map),
+        mean(total(y[T] * t) ** 2),
+    ),
+}
+WORDS = {
+    "an input of one number": "a number of each sequence",
+    "one gate for a whole row": "a sum of entries in a step",
+    "a loss of a whole row": "a function of a sum of entries",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_law_is_refused_with_a_cure(name):
+    quantities, equations, loss = REFUSED[name]
+    with pytest.raises(CellError, match=WORDS[name]):
+        Cell("rows", "A cell of rows", quantities, equations, y[T], loss)

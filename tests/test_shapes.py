@@ -66,7 +66,6 @@ FORMS = {
     x[k] @ Wx + h[k - 1] @ Wh + b: "(N, H)",
     h[k] * z[k] * b: "(N, H)",
     a * h[k] + a: "(N, H)",
-    c[k] * h[k]: "(N, H)",
     h[k] ** 2: "(N, H)",
     2 * Wx: "(D, H)",
     tanh(h[k]): "(N, H)",
@@ -110,7 +109,10 @@ REFUSED = {
     "a sum of a row and a bias": (x[k] + b, "b + x[k]: (H) and (N, D), entry by entry"),
     "a product of two rows": (h[k] * y[k], "y[k]*h[k]: (N, M) and (N, H), entry by entry"),
     "a sum of two matrices": (Wx + Wh, "Wh + Wx: (H, H) and (D, H), entry by entry"),
-    "a matrix entry by entry with a number": (Wh * c[k], "Wh*c[k]: a matrix of weights, entry by entry"),
+    "a matrix entry by entry with a number": (
+        Wh * c[k],
+        "Wh*c[k]: a number of each sequence, (N), with (H, H), entry by entry",
+    ),
     "a mean of rows": (mean(h[k]), "mean(h[k]): one number a sequence, (N, H); write total(…)"),
 }
 
