@@ -46,7 +46,7 @@ GENERATED_NAMES = """
 np k n N T X dtype parameters trace adjoints gradient gradients learning_rates value output delta
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets logistic softplus
-sequences floating steps targets
+sequences floating steps targets Shape SHAPES DATA_SHAPES
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""

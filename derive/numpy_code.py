@@ -237,6 +237,11 @@ def steps_shape(quantity: Quantity) -> str:
     return f"({', '.join(map(str, ('T + 1', 'N', *quantity.dimensions)))})"
 
 
+def named(shape: Iterable[Expr | int]) -> str:
+    """A shape as code, each dimension by its name; a fixed one is its number."""
+    return str(tuple(size if isinstance(size, int) else str(size) for size in shape))
+
+
 def batch_first(quantity: Quantity, *, at_every_step: bool) -> str:
     """The shape of what a caller passes or gets, in words: N × T × D."""
     return " × ".join(map(str, ["N", *(["T"] if at_every_step else []), *quantity.dimensions]))
@@ -376,6 +381,9 @@ def print_network(program: Program) -> str:
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
         "weight_names": [weight.name for weight in cell.parameters],
+        "weight_shapes": ", ".join(f'"{weight.name}": {named(weight.dimensions)}' for weight in cell.parameters),
+        "X_dimensions": named((N, T, *cell.inputs[0].dimensions)),
+        "t_dimensions": named((N, *([T] if cell.target_at_every_step else []), *cell.targets[0].dimensions)),
         "steps_shape": steps_shape,
         "functions": own_functions(program),
         "labels": isinstance(cell.targets[0], Label),

@@ -29,6 +29,10 @@ class Parameters(NamedTuple):
     Wrec: float
 
 
+SHAPES = {"Wx": (), "Wrec": ()}
+DATA_SHAPES = {"X": ("N", "T"), "t": ("N",)}
+
+
 def forward(parameters, X):
     S = np.zeros((X.shape[1] + 1, len(X)))  # T + 1, N
     for k in range(1, len(S)):
