@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from graphlib import CycleError
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from sympy import Basic, Eq, Expr, Function, S, Symbol, sympify
 
@@ -35,6 +35,7 @@ from derive.quantities import (
     varies_by_sequence,
 )
 from derive.shapes import Form, ShapeError, form_of
+from derive.task_checks import check_task
 
 if TYPE_CHECKING:
     from derive.cell import Cell
@@ -51,7 +52,9 @@ sequences floating steps targets Shape SHAPES DATA_SHAPES
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
 
-RESERVED_FILES = frozenset(["assets", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))])
+RESERVED_FILES = frozenset(
+    ["assets", "optimizers", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))]
+)
 """What stands beside the cells in an output folder."""
 
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", r"\xi", r"\delta", r"\eta", r"\lambda"])
@@ -330,8 +333,11 @@ def _check_landscape(cell: Cell, wrong: Wrong) -> None:
 
 
 def _check_example(cell: Cell, wrong: Wrong) -> None:
-    example = cell.example
+    example: Any = cell.example
     if example is None:
+        return
+    if hasattr(example, "task"):
+        check_task(cell, example, wrong)
         return
     names = {parameter.name for parameter in cell.parameters}
     for what in ("start", "learning_rates", "solution"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational, S, Symbol
 from sympy.printing.printer import Printer
 
-from derive.cell import Cell, Example
+from derive.cell import Cell, Example, TaskExample
 from derive.notation import is_negative, ordered_factors, ordered_terms
 from derive.operations import (
     ELEMENTWISE,
@@ -130,11 +130,14 @@ class Code(Printer):
         return f"{ELEMENTWISE[call.func]}({', '.join(map(self._print, call.args))})"
 
     def _print_Add(self, total: Add) -> str:
-        first, *others = ordered_terms(total)
+        first, *others = self._terms(total)
         text = self._print(first)
         for term in others:
             text += f" - {self._term(-term)}" if is_negative(term) else f" + {self._term(term)}"
         return text
+
+    def _terms(self, total: Add) -> list[Expr]:
+        return ordered_terms(total)
 
     def _term(self, term: Expr) -> str:
         return f"({self._print(term)})" if isinstance(term, Add) else self._print(term)
@@ -159,12 +162,14 @@ class Code(Printer):
     def _print_Pow(self, power: Pow) -> str:
         base = power.base
         text = self._print(base)
+        if power.exp == S.Half:
+            return f"np.sqrt({text})"
         if power.exp == S.NegativeOne:
             return f"1 / {self._factor(base)}"
         if isinstance(base, Add | Mul | Pow | Rational) and not (isinstance(base, Integer) and base >= 0):
             text = f"({text})"
         exponent = self._print(power.exp)
-        simple = isinstance(power.exp, Integer | Symbol) and not power.exp.is_negative
+        simple = isinstance(power.exp, Integer | Symbol | Quantity) and not power.exp.is_negative
         return f"{text} ** {exponent if simple else f'({exponent})'}"
 
 
@@ -413,6 +418,16 @@ def print_example(cell: Cell, example: Example) -> str:
         "learning_rates": by_name(example.learning_rates),
     }
     return render("example.py.j2", fields)
+
+
+def print_task_example(cell: Cell, example: TaskExample) -> str:
+    """The module that names the example's task and holds its settings.
+
+    Returns:
+        Its source, not yet formatted.
+    """
+    arguments = ", ".join(f"{name}={value:_}" for name, value in example.arguments.items())
+    return render("task_example.py.j2", {"title": cell.title, "example": example, "arguments": arguments})
 
 
 def load(source: str, name: str) -> types.ModuleType:

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from .errors import InputError
 
-DEFAULT_LEARNING_RATE = 0.01
 DEFAULT_EPOCHS = 1000
 DEFAULT_SEED = 0
 
@@ -32,8 +31,8 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists the options)")
 
 
-def parser(cells: Sequence[str]) -> argparse.ArgumentParser:
-    """The options; `cells` are the names of those there are."""
+def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser; the cells and methods are the names of those that there are."""
     parser = _Parser(
         prog=f"python -m {__package__}.train",
         description="Train a derived network, by full-batch gradient descent unless told otherwise.",
@@ -65,7 +64,18 @@ def parser(cells: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--learning-rate",
         metavar="RATE",
-        help=f"one number for all weights, or NAME=VALUE,...; default: the example's, else {DEFAULT_LEARNING_RATE}",
+        help="one number for all weights, or NAME=VALUE,...; default: the example's, else the method's usual one",
+    )
+    parser.add_argument(
+        "--method",
+        choices=methods,
+        help="the update rule; default: the example's, else gradient_descent",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=_positive,
+        help="how many sequences an update sees, in an order shuffled at every epoch; default: the example's, else all",
     )
     parser.add_argument(
         "--init",
@@ -105,6 +115,12 @@ def _count(text: str) -> int:
     if count < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return count
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    return int(text)
 
 
 def _size(text: str) -> tuple[str, int]:

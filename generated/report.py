@@ -9,22 +9,38 @@ from .weights import format_weights
 
 TABLE_ROWS = 10
 SEQUENCES = 3
+AT_ONCE = 500
 
 
 def report(settings: Settings, result: Result) -> str:
     """Describe the run and where it ended: loss, weights, and predictions beside their targets."""
     N, T = settings.X.shape[:2]
+    arrays = any(map(np.ndim, settings.start))
+    start = f"drawn with seed {settings.seed}, but for what is given" if arrays else format_weights(settings.start)
+    rates = format_weights(settings.learning_rates)
+    if arrays and len(set(settings.learning_rates)) == 1:
+        rates = repr(settings.learning_rates[0])
+    how = [settings.method_name] if settings.method else []
+    how += [f"batches of {settings.batch}"] if settings.batch < N else []
     lines = [
         f"{settings.cell}: {N} sequences of {T} steps, {result.epochs} epochs, {result.reason.value}",
-        f"start          {format_weights(settings.start)}",
-        f"learning rate  {format_weights(settings.learning_rates)}",
+        f"start          {start}",
+        f"learning rate  {', '.join([rates, *how])}",
         f"weights        {format_weights(result.parameters)}",
         f"loss           {result.loss!r}",
         "",
     ]
-    shown = N if settings.t.ndim == 1 else SEQUENCES
+
+    def predict(X: Array) -> Array:
+        parts = range(0, len(X), AT_ONCE)
+        return np.concatenate(
+            [settings.network.predict(result.parameters, X[first : first + AT_ONCE]) for first in parts]
+        )
+
     with np.errstate(all="ignore"):
-        predictions = settings.network.predict(result.parameters, settings.X[:shown])
+        if settings.task:
+            return "\n".join([*lines, *settings.task.show(predict)])
+        predictions = predict(settings.X[: N if settings.t.ndim == 1 else SEQUENCES])
     if predictions.ndim > 1:
         return "\n".join([*lines, *sequences(settings.t[:SEQUENCES], predictions[:SEQUENCES])])
     return "\n".join([*lines, *table(settings.t, predictions)])

@@ -1,11 +1,12 @@
 """The command line of the trainer: from its words to checked Settings.
 
-What the command line leaves open, the cell's example.py answers: the data, the start, the learning
-rates and the number of epochs. A cell without an example needs --data and has the defaults below.
+What the command line leaves open, the cell's example.py answers: the data or the task that makes them,
+the start, the sizes, the method with its learning rates, the batches and the number of epochs. A cell
+without an example needs --data, and has the defaults of options.py and the method's usual learning rate.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,11 +14,26 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .data import Array, read_data
+from .data import Array, read_data, read_text
 from .errors import InputError
-from .options import DEFAULT_EPOCHS, DEFAULT_LEARNING_RATE, DEFAULT_SEED, parser
+from .options import DEFAULT_EPOCHS, DEFAULT_SEED, parser
 from .shapes import Shape, measure, size_of_all
+from .tasks import Task
 from .weights import check_output, choose_learning_rates, choose_start
+
+GRADIENT_DESCENT = "gradient_descent"
+"""The method that every network has itself, as `descend`."""
+
+
+class Method(Protocol):
+    """What training needs of a method in optimizers.py."""
+
+    state: int  # how many numbers it keeps for each entry of a weight
+    learning_rate: float
+
+    @property
+    def update(self) -> Callable[..., tuple[Any, ...]]:
+        """From a weight, its gradient, its learning rate and its state to the new weight and the new state."""
 
 
 class Network(Protocol):
@@ -45,9 +61,14 @@ class Settings:
     network: Network
     X: Array
     t: Array
+    task: Task | None
     start: NamedTuple
+    method_name: str
+    method: Method | None  # None: the network's own descend
     learning_rates: NamedTuple
     epochs: int
+    batch: int
+    seed: int
     tolerance: float | None
     output: Path | None
 
@@ -66,38 +87,65 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         SystemExit: The user asked for --help.
     """
     cells = find_cells()
-    arguments = parser(cells).parse_args(argv)
+    methods: Mapping[str, Method] = import_module(".optimizers", __package__).METHODS
+    arguments = parser(cells, list(methods)).parse_args(argv)
     cell = _choose_cell(arguments.cell, cells)
     if arguments.output:
         check_output(arguments.output)
 
     network: Any = import_module(f".{cell}.network", __package__)
     example = _read_example(cell)
-    if arguments.data:
-        X, t = read_data(arguments.data, network.DATA_SHAPES)
-    elif "X" in example:
-        X, t = example["X"], example["t"]
-    else:
-        raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
-
-    seed, template = arguments.seed, example.get("START")
+    X, t, task = _choose_data(cell, network, example, arguments.data)
     sizes = _choose_sizes(network, X, t, example.get("SIZES", {}), dict(arguments.size))
+    seed, template = arguments.seed, example.get("START")
     if template is None:
         shapes = size_of_all(network.SHAPES, sizes)
         template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
-        seed = DEFAULT_SEED if seed is None else seed
-    rates = example.get("LEARNING_RATES") or template._make([DEFAULT_LEARNING_RATE] * len(template))
+        seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+
+    usual = example.get("METHOD", GRADIENT_DESCENT)
+    name = arguments.method or usual
+    rates = example.get("LEARNING_RATES") if name == usual else None
+    if rates is None:
+        rate = example.get("LEARNING_RATE") if name == usual else None
+        rates = template._make([methods[name].learning_rate if rate is None else rate] * len(template))
+
+    batch = arguments.batch or example.get("BATCH") or len(X)
+    if arguments.tolerance is not None and batch < len(X):
+        raise InputError(f"--tolerance looks at the gradient of all {len(X)} sequences: give --batch {len(X)} with it")
     return Settings(
         cell,
         network,
         X,
         t,
-        choose_start(template, seed, arguments.init),
+        task,
+        choose_start(template, seed, arguments.init, example.get("START_AT", {})),
+        name,
+        None if name == GRADIENT_DESCENT else methods[name],
         choose_learning_rates(rates, arguments.learning_rate),
         example.get("EPOCHS", DEFAULT_EPOCHS) if arguments.epochs is None else arguments.epochs,
+        batch,
+        DEFAULT_SEED if seed is None else seed,
         arguments.tolerance,
         arguments.output,
     )
+
+
+def _choose_data(
+    cell: str, network: Network, example: Mapping[str, Any], path: Path | None
+) -> tuple[Array, Array, Any]:
+    """Return X, t and the task that they are of: from the user's file, else from the example."""
+    task: Task | None = example.get("TASK")
+    if path is None and task is not None:
+        return task.X, task.t, task
+    if path is None and "X" in example:
+        return example["X"], example["t"], None
+    if path is None:
+        raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
+    if path.suffix.lower() == ".txt" and task is not None and task.read_text is not None:
+        task = task.read_text(read_text(path))
+        return task.X, task.t, task
+    return *read_data(path, network.DATA_SHAPES), None
 
 
 def _read_example(cell: str) -> dict[str, Any]:

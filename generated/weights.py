@@ -8,8 +8,9 @@ field a weight. No function here knows which weights a cell has: their names are
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from .errors import InputError
 
 
-def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> NamedTuple:
+def choose_start(
+    template: NamedTuple, seed: int | None, init: str | None, preset: Mapping[str, float] = MappingProxyType({})
+) -> NamedTuple:
     """Choose the weights with which training starts.
 
     Args:
@@ -25,6 +28,7 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
         seed: What `init` leaves out is drawn with this seed, see `draw`, whether `init` names it or
             not. None: it is the template's.
         init: `NAME=VALUE,…` or the path of a weights file ending in .json; some weights suffice.
+        preset: Weights that are not drawn, each with the value of all its entries.
 
     Returns:
         Parameters like the template.
@@ -36,6 +40,7 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
     if seed is not None:
         random = np.random.default_rng(seed)
         start = template._make(draw(np.shape(leaf), random) for leaf in template)
+    start = start._replace(**{name: np.full_like(getattr(start, name), value) for name, value in preset.items()})
     if init is None:
         return start
     if init.lower().endswith(".json"):

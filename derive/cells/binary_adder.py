@@ -10,6 +10,7 @@ from derive import (
     Parameter,
     State,
     Target,
+    TaskExample,
     k,
     logistic_cross_entropy,
     mean,
@@ -43,5 +44,15 @@ cell = Cell(
     ),
     output=y[k],
     loss=mean(total(logistic_cross_entropy(y[k], t[k]))),
+    example=TaskExample(
+        title="Adding two numbers below 64, after P. Roelants",
+        task="binary_addition",
+        arguments={"examples": 2_000, "bits": 7, "seed": 1},
+        sizes={"H": 6},
+        method="adam",
+        learning_rate=0.02,
+        batch=100,
+        epochs=50,
+    ),
     references=("P. Roelants, How to implement a recurrent neural network, part 2.",),
 )

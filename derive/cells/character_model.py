@@ -2,7 +2,19 @@
 
 from sympy import Eq, tanh
 
-from derive import Cell, Dimension, Input, Intermediate, Label, Parameter, State, k, mean, softmax_cross_entropy
+from derive import (
+    Cell,
+    Dimension,
+    Input,
+    Intermediate,
+    Label,
+    Parameter,
+    State,
+    TaskExample,
+    k,
+    mean,
+    softmax_cross_entropy,
+)
 
 V, H = Dimension("V"), Dimension("H")
 
@@ -30,5 +42,15 @@ cell = Cell(
     ),
     output=y[k],
     loss=mean(softmax_cross_entropy(y[k], t[k])),
+    example=TaskExample(
+        title="A nursery rhyme, or any text of yours",
+        task="next_character",
+        arguments={"steps": 25, "seed": 1},
+        sizes={"H": 64},
+        method="adam",
+        learning_rate=0.005,
+        batch=20,
+        epochs=40,
+    ),
     references=("T. Mikolov et al., Recurrent neural network based language model, Interspeech (2010).",),
 )

@@ -2,7 +2,21 @@
 
 from sympy import Eq, tanh
 
-from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
+from derive import (
+    Cell,
+    Dimension,
+    Input,
+    Intermediate,
+    Parameter,
+    State,
+    T,
+    Target,
+    TaskExample,
+    k,
+    logistic,
+    mean,
+    total,
+)
 
 D, H, M = Dimension("D"), Dimension("H"), Dimension("M")
 
@@ -53,6 +67,17 @@ cell = Cell(
     ),
     output=y[T],
     loss=mean(total((y[T] - t) ** 2)),
+    example=TaskExample(
+        title="The adding problem: two numbers of a hundred, marked, are to be remembered and added",
+        task="adding_problem",
+        arguments={"examples": 5_000, "steps": 100, "seed": 1},
+        sizes={"H": 16},
+        start={"bf": 3},  # a memory that keeps is learnt faster than one that forgets
+        method="adam",
+        learning_rate=0.01,
+        batch=50,
+        epochs=12,
+    ),
     references=(
         "S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997).",
         "F. A. Gers, J. Schmidhuber and F. Cummins, Learning to forget, Neural Computation 12 (2000).",

@@ -63,6 +63,18 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def read_text(path: Path) -> str:
+    """Return the text in a file.
+
+    Raises:
+        InputError: The file is missing, not readable, empty or not in UTF-8.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it in UTF-8") from None
+
+
 def _parse_csv(path: Path, content: bytes, shapes: Mapping[str, Shape]) -> tuple[Array, Array]:
     """Split a table into the inputs X (N × T) and its last column, the targets t (N)."""
     if shapes != ONE_NUMBER_A_STEP:

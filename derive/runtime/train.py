@@ -1,4 +1,4 @@
-"""Training a derived network by full-batch gradient descent, from the command line.
+"""Training a derived network, from the command line.
 
     python -m PACKAGE.train CELL [options]
 
@@ -6,7 +6,7 @@ PACKAGE is the package that this file lies in, and a CELL is any folder in it wi
 The way of a run:
 
     read_settings ──▶ train ──▶ write_weights ──▶ report
-    (all is checked)  (N updates)  (--output)     (standard output)
+    (all is checked)  (epochs)  (--output)     (standard output)
 """
 
 import math
@@ -21,7 +21,7 @@ from .errors import InputError
 from .progress import Progress
 from .report import report
 from .settings import Settings, read_settings
-from .training import Reason, Result, train
+from .training import Reason, Result, first_state, move, train
 from .weights import format_weights, write_weights
 
 EXIT_CODES = {Reason.EPOCHS: 0, Reason.TOLERANCE: 0, Reason.DIVERGED: 1, Reason.INTERRUPTED: 130}
@@ -52,8 +52,10 @@ def leaping_weights(settings: Settings, parameters: NamedTuple) -> list[str]:
     """Name the weights that one update moves by more than 1 and by more than their size."""
     network = settings.network
     with np.errstate(all="ignore"):
-        _, gradient = network.value_and_gradient(parameters, settings.X, settings.t)
-        updated = network.descend(parameters, gradient, settings.learning_rates)
+        X, t = settings.X[: settings.batch], settings.t[: settings.batch]
+        _, gradient = network.value_and_gradient(parameters, X, t)
+        state = first_state(parameters, settings.method)
+        updated, _ = move(network, settings.method, parameters, gradient, settings.learning_rates, state)
         return [
             name
             for name, old, new in zip(parameters._fields, parameters, updated, strict=True)
@@ -74,6 +76,9 @@ def run(settings: Settings) -> int:
                 settings.epochs,
                 settings.tolerance,
                 progress,
+                settings.method,
+                settings.batch,
+                settings.seed,
             )
     except ValueError as error:  # only the network knows which targets it can take
         raise InputError(f"{settings.cell}: {error}") from None
