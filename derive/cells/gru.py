@@ -2,7 +2,21 @@
 
 from sympy import Eq, tanh
 
-from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
+from derive import (
+    Cell,
+    Dimension,
+    Input,
+    Intermediate,
+    Parameter,
+    State,
+    T,
+    Target,
+    TaskExample,
+    k,
+    logistic,
+    mean,
+    total,
+)
 
 D, H, M = Dimension("D"), Dimension("H"), Dimension("M")
 
@@ -57,5 +71,16 @@ cell = Cell(
     ),
     output=y[T],
     loss=mean(total((y[T] - t) ** 2)),
+    example=TaskExample(
+        title="The adding problem: two numbers of a hundred, marked, are to be remembered and added",
+        task="adding_problem",
+        arguments={"examples": 5_000, "steps": 100, "seed": 1},
+        sizes={"H": 16},
+        start={"bu": 3},  # a state that stays is learnt faster than one that fades
+        method="adam",
+        learning_rate=0.01,
+        batch=50,
+        epochs=12,
+    ),
     references=("K. Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP (2014).",),
 )

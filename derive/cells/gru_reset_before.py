@@ -19,5 +19,6 @@ cell = Cell(
     ),
     output=y[T],
     loss=mean(total((y[T] - t) ** 2)),
+    example=gru.cell.example,
     references=gru.cell.references,
 )

@@ -2,7 +2,7 @@
 
 from sympy import Eq, tanh
 
-from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, mean, total
+from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, TaskExample, k, mean, total
 
 D, H, M = Dimension("D"), Dimension("H"), Dimension("M")
 
@@ -30,5 +30,15 @@ cell = Cell(
     ),
     output=y[T],
     loss=mean(total((y[T] - t) ** 2)),
+    example=TaskExample(
+        title="The adding problem: two numbers of ten, marked, are to be remembered and added",
+        task="adding_problem",
+        arguments={"examples": 5_000, "steps": 10, "seed": 1},
+        sizes={"H": 16},
+        method="adam",
+        learning_rate=0.005,
+        batch=50,
+        epochs=30,
+    ),
     references=("J. L. Elman, Finding structure in time, Cognitive Science 14 (1990).",),
 )
