@@ -50,7 +50,7 @@ cell = Cell(
         method="adam",
         learning_rate=0.005,
         batch=20,
-        epochs=40,
+        epochs=30,
     ),
     references=("T. Mikolov et al., Recurrent neural network based language model, Interspeech (2010).",),
 )

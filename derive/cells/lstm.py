@@ -76,7 +76,7 @@ cell = Cell(
         method="adam",
         learning_rate=0.01,
         batch=50,
-        epochs=12,
+        epochs=20,
     ),
     references=(
         "S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997).",
