@@ -6,7 +6,7 @@
 A cell is described with the names below; `derive.cell.Cell` says how.
 """
 
-from derive.cell import Cell, Example, Landscape
+from derive.cell import Cell, Example, Landscape, TaskExample
 from derive.errors import CellError, CertificateError, DeriveError
 from derive.notebook import derive
 from derive.operations import logistic, logistic_cross_entropy, mean, softmax_cross_entropy, softplus, total
@@ -28,6 +28,7 @@ __all__ = [
     "State",
     "T",
     "Target",
+    "TaskExample",
     "derive",
     "k",
     "logistic",

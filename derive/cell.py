@@ -52,6 +52,35 @@ class Example:
     solution: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TaskExample:
+    """A task to try a cell with whose weights are rows and matrices: what `make train` runs.
+
+    Attributes:
+        title: What is learnt.
+        task: The name of a function in derive/runtime/tasks.py, which makes the data.
+        arguments: Its arguments, by name.
+        sizes: The size of each dimension that the data do not tell, by name.
+        learning_rate: One for all weights.
+        epochs: How many passes over the data.
+        method: The update rule, a name in derive/optimizers.py.
+        batch: How many sequences an update sees; all unless given.
+        start: Weights that do not start as usual, by code name: one number for all entries.
+        seed: For the weights to start from, and for the order of the sequences.
+    """
+
+    title: str
+    task: str
+    arguments: Mapping[str, int]
+    sizes: Mapping[str, int]
+    learning_rate: float
+    epochs: int
+    method: str = "gradient_descent"
+    batch: int | None = None
+    start: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 1
+
+
 @dataclass(frozen=True, eq=False)
 class Landscape:
     """What the figures of a cell with two weights show.
@@ -93,7 +122,7 @@ class Cell:
         loss: As above.
         about: A sentence or two for the top of the derivation.
         references: Where the cell comes from.
-        example: Data and settings to try it with.
+        example: Data, or a task that makes them, and settings to try it with.
         landscape: What to draw, for a cell with two weights.
 
     Raises:
@@ -108,7 +137,7 @@ class Cell:
     loss: Expr
     about: str = ""
     references: tuple[str, ...] = ()
-    example: Example | None = None
+    example: Example | TaskExample | None = None
     landscape: Landscape | None = None
 
     def __post_init__(self) -> None:
@@ -150,6 +179,11 @@ class Cell:
     def is_scalar(self) -> bool:
         """Whether every quantity is a number."""
         return not any(quantity.dimensions for quantity in self.quantities)
+
+    @property
+    def worked_example(self) -> Example | None:
+        """The example whose data and weights stand in the description, if it is of that kind."""
+        return self.example if isinstance(self.example, Example) else None
 
     @property
     def target_at_every_step(self) -> bool:

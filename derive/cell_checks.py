@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from graphlib import CycleError
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from sympy import Add, Basic, Dummy, Eq, Expr, Function, Mul, Number, Pow, S, Symbol, preorder_traversal, sympify
 from sympy.core.numbers import NumberSymbol
@@ -37,6 +37,7 @@ from derive.quantities import (
     varies_by_sequence,
 )
 from derive.shapes import Form, ShapeError, form_of
+from derive.task_checks import check_task
 
 if TYPE_CHECKING:
     from derive.cell import Cell
@@ -49,7 +50,7 @@ np k n N T X dtype parameters trace adjoints gradient gradients learning_rates v
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
-sequences floating steps targets
+sequences floating steps targets Shape SHAPES DATA_SHAPES
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
@@ -57,7 +58,9 @@ RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 KNOWN = (Add, Mul, Pow, Number, NumberSymbol, Function, Symbol, Quantity, At, Operation)
 """The kinds of nodes that there is a rule for."""
 
-RESERVED_FILES = frozenset(["assets", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))])
+RESERVED_FILES = frozenset(
+    ["assets", "optimizers", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))]
+)
 """What stands beside the cells in an output folder."""
 
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", r"\xi", r"\delta", r"\eta", r"\lambda"])
@@ -344,8 +347,11 @@ def _check_landscape(cell: Cell, wrong: Wrong) -> None:
 
 
 def _check_example(cell: Cell, wrong: Wrong) -> None:
-    example = cell.example
+    example: Any = cell.example
     if example is None:
+        return
+    if hasattr(example, "task"):
+        check_task(cell, example, wrong)
         return
     names = {parameter.name for parameter in cell.parameters}
     for what in ("start", "learning_rates", "solution"):

@@ -165,8 +165,8 @@ def points_for(derivation: Derivation) -> dict[str, list[Point]]:
         special = [random_point(cell, 4, 2, seed=10, weight=weight) for weight in (0, -1, 2)]
         rolled += [point for point in special if has_value(point)]
     points = {"unrolled": [unrolled], "rolled": rolled, "example": []}
-    if cell.example is not None and cell.example.solution:
-        example = example_point(cell, cell.example, mpmath.mpmathify, mpmath.mpf(NUDGE))
+    if cell.worked_example is not None and cell.worked_example.solution:
+        example = example_point(cell, cell.worked_example, mpmath.mpmathify, mpmath.mpf(NUDGE))
         points["example"] = [with_rates(example, random.Random(0))]
     return points
 

@@ -124,7 +124,7 @@ def _mark_points(axes: Axes, derivation: Derivation, window: tuple[float, float]
     ]
     for (first, second), colour in inside:
         axes.plot(first, second, "o", color=colour, markeredgecolor="white", markersize=7, clip_on=False, zorder=3)
-    example = derivation.cell.example
+    example = derivation.cell.worked_example
     if example is not None and example.solution:
         axes.plot(*(example.solution[p.name] for p in derivation.cell.parameters), "*", color="white", markersize=11)
     first, second = derivation.cell.parameters
@@ -151,7 +151,7 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     axes.fill_between([*along, x[-1]], [*border, y[0]], y[-1], color="white")
     axes.plot(along, border, color="#c92a2a")
     canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label="updates for one more digit")
-    example = derivation.cell.example
+    example = derivation.cell.worked_example
     if example is not None:
         chosen = [example.learning_rates[weight.name] for weight in (first, second)]
         axes.plot(*chosen, "o", color="#e67700", label="the example's")

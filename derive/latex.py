@@ -232,11 +232,14 @@ class Formulas(LatexPrinter):
         return decimal(rounded)
 
     def _print_Add(self, total: Add, order: str | None = None) -> str:
-        terms = ordered_terms(total)
+        terms = self._terms(total)
         text = self._print(terms[0])
         for term in terms[1:]:
             text += f" - {self._factor(-term)}" if is_negative(term) else f" + {self._print(term)}"
         return text
+
+    def _terms(self, total: Add) -> list[Expr]:
+        return ordered_terms(total)
 
     def _print_Mul(self, product: Mul) -> str:
         if product.is_number:

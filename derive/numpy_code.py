@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational, S, Symbol
 from sympy.printing.printer import Printer
 
-from derive.cell import Cell, Example
+from derive.cell import Cell, Example, TaskExample
 from derive.notation import is_negative, ordered_factors, ordered_terms
 from derive.operations import (
     ELEMENTWISE,
@@ -39,7 +40,7 @@ from derive.quantities import (
     quantity_of,
     varies_by_sequence,
 )
-from derive.shapes import form_of
+from derive.shapes import Form, form_of
 from derive.templating import render
 
 
@@ -131,11 +132,14 @@ class Code(Printer):
         return f"{ELEMENTWISE[call.func]}({', '.join(map(self._print, call.args))})"
 
     def _print_Add(self, total: Add) -> str:
-        first, *others = ordered_terms(total)
+        first, *others = self._terms(total)
         text = self._print(first)
         for term in others:
             text += f" - {self._term(-term)}" if is_negative(term) else f" + {self._term(term)}"
         return text
+
+    def _terms(self, total: Add) -> list[Expr]:
+        return ordered_terms(total)
 
     def _term(self, term: Expr) -> str:
         return f"({self._print(term)})" if isinstance(term, Add) else self._print(term)
@@ -160,17 +164,24 @@ class Code(Printer):
     def _print_Pow(self, power: Pow) -> str:
         base = power.base
         text = self._print(base)
+        if power.exp == S.Half:
+            return f"np.sqrt({text})"
         if power.exp == S.NegativeOne:
             return f"1 / {self._factor(base)}"
         if isinstance(base, Add | Mul | Pow | Rational) and not (isinstance(base, Integer) and base >= 0):
             text = f"({text})"
         exponent = self._print(power.exp)
-        simple = isinstance(power.exp, Integer | Symbol) and not power.exp.is_negative
+        simple = isinstance(power.exp, Integer | Symbol | Quantity) and not power.exp.is_negative
         return f"{text} ** {exponent if simple else f'({exponent})'}"
 
 
 OWN_OPERATIONS = {Softmax: "softmax", OneHot: "one_hot", SoftmaxCrossEntropy: "softmax_cross_entropy"}
 """The operations that are functions of a generated module."""
+
+
+def form_of_target(target: Expr) -> Form:
+    """The form of what a line computes: a gradient has that of its weight."""
+    return form_of(target.args[1] if isinstance(target, Total) else target)
 
 
 class Lines:
@@ -194,7 +205,11 @@ class Lines:
             case Accumulate(target, value, number):
                 return [f"{self.text(target)} += {self.text(value)}  # ({number})"]
             case Zero(target):
-                return [f"{self.text(target)} = 0"]
+                shape = form_of_target(target).shape
+                if not shape:
+                    # NumPy's mean is of another type than 0.
+                    return [f"{self.text(target)}: Number = 0" if target == LOSS else f"{self.text(target)} = 0"]
+                return [f"{self.text(target)} = np.zeros({as_tuple(shape)}, dtype)"]
             case Allocate(quantity):
                 return [f"{quantity.name} = np.zeros({steps_shape(quantity)}, dtype)"]
             case ForTime(first, last, backwards, body):
@@ -220,6 +235,8 @@ def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
                 found |= first.free_symbols | last.free_symbols | uses(body)
             case Allocate(quantity):
                 found |= {T, N, *quantity.dimensions}
+            case Zero(target):
+                found |= set(form_of_target(target).shape)
     return found
 
 
@@ -235,7 +252,17 @@ def unpack(source: str, names: Iterable[str], every: Iterable[str]) -> list[str]
 
 def steps_shape(quantity: Quantity) -> str:
     """The shape of the array of all steps and sequences of a quantity, as code."""
-    return f"({', '.join(map(str, ('T + 1', 'N', *quantity.dimensions)))})"
+    return as_tuple(("T + 1", "N", *quantity.dimensions))
+
+
+def as_tuple(shape: tuple[Any, ...]) -> str:
+    """A shape as code."""
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def named(shape: Iterable[Expr | int]) -> str:
+    """A shape as code, each dimension by its name; a fixed one is its number."""
+    return str(tuple(size if isinstance(size, int) else str(size) for size in shape))
 
 
 def batch_first(quantity: Quantity, *, at_every_step: bool) -> str:
@@ -246,7 +273,10 @@ def batch_first(quantity: Quantity, *, at_every_step: bool) -> str:
 def sizes(cell: Cell, statements: tuple[Statement, ...], reference: str) -> list[str]:
     """The lines that set T, N, dtype and the dimensions, those that are used, from an array of all steps."""
     used = uses(statements)
-    allocates = any(isinstance(statement, Allocate) for statement in statements)
+    allocates = any(
+        isinstance(statement, Allocate) or (isinstance(statement, Zero) and form_of_target(statement.target).shape)
+        for statement in statements
+    )
     wanted = {
         "T": (T in used, f"len({reference}) - 1"),
         "N": (N in used, f"{reference}.shape[1]"),
@@ -256,7 +286,7 @@ def sizes(cell: Cell, statements: tuple[Statement, ...], reference: str) -> list
     for weight in reversed(cell.parameters):
         for axis, size in enumerate(weight.dimensions):
             wanted[str(size)] = (size in used, f"parameters.{weight.name}.shape[{axis}]")
-    names = [name for name, (needed, _) in wanted.items() if needed]
+    names = [name for name in (*"TN", "dtype", *map(str, cell.dimensions)) if wanted.get(name, (False,))[0]]
     return [f"{', '.join(names)} = {', '.join(wanted[name][1] for name in names)}"] if names else []
 
 
@@ -377,6 +407,9 @@ def print_network(program: Program) -> str:
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
         "weight_names": [weight.name for weight in cell.parameters],
+        "weight_shapes": ", ".join(f'"{weight.name}": {named(weight.dimensions)}' for weight in cell.parameters),
+        "X_dimensions": named((N, T, *cell.inputs[0].dimensions)),
+        "t_dimensions": named((N, *([T] if cell.target_at_every_step else []), *cell.targets[0].dimensions)),
         "steps_shape": steps_shape,
         "functions": own_functions(program),
         "labels": isinstance(cell.targets[0], Label),
@@ -406,6 +439,16 @@ def print_example(cell: Cell, example: Example) -> str:
         "learning_rates": by_name(example.learning_rates),
     }
     return render("example.py.j2", fields)
+
+
+def print_task_example(cell: Cell, example: TaskExample) -> str:
+    """The module that names the example's task and holds its settings.
+
+    Returns:
+        Its source, not yet formatted.
+    """
+    arguments = ", ".join(f"{name}={value:_}" for name, value in example.arguments.items())
+    return render("task_example.py.j2", {"title": cell.title, "example": example, "arguments": arguments})
 
 
 def load(source: str, name: str) -> types.ModuleType:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
 
+from derive.cell import Example, TaskExample
 from derive.certify import certify
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
@@ -23,7 +24,8 @@ from derive.figures import draw
 from derive.html import print_html
 from derive.lower import lower
 from derive.markdown import print_markdown
-from derive.numpy_code import load, print_example, print_network
+from derive.numpy_code import load, print_example, print_network, print_task_example
+from derive.optimizer_files import print_optimizers, print_optimizers_page
 from derive.templating import render
 from derive.tex import print_tex
 
@@ -57,8 +59,11 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         "derivation.html": print_html(derivation, program),
         "derivation.md": print_markdown(derivation, program),
     }
-    if cell.example is not None:
-        texts["example.py"] = formatted(print_example(cell, cell.example))
+    match cell.example:
+        case Example():
+            texts["example.py"] = formatted(print_example(cell, cell.example))
+        case TaskExample():
+            texts["example.py"] = formatted(print_task_example(cell, cell.example))
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
     network = load(source, cell.name)
     for section in derivation.sections:
@@ -70,7 +75,7 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
 
 
 def shared_files(package: str) -> dict[str, bytes]:
-    """What all cells share: the trainer, and MathJax for the pages.
+    """What all cells share: the trainer, its update rules, and MathJax for the pages.
 
     Args:
         package: The name of the output folder, for the words of its docstring.
@@ -81,6 +86,8 @@ def shared_files(package: str) -> dict[str, bytes]:
         if entry.name.endswith(".py") and entry.name != "__init__.py"
     }
     files["__init__.py"] = formatted(render("package_init.py.j2", {"package": package})).encode()
+    files["optimizers.py"] = formatted(print_optimizers()).encode()
+    files["optimizers.md"] = print_optimizers_page().encode()
     mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
     return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 

@@ -193,12 +193,12 @@ def _write_closed_form(
             f"The loss over the two weights, for {data}, with the points of the figure above.",
         )
     second = write_hessian(recurrence, cell, slopes, backward, ledger)
-    if cell.example is None or not cell.example.solution:
+    if cell.worked_example is None or not cell.worked_example.solution:
         return
-    at_solution = write_hessian_at_solution(cell, cell.example, gradients, second, ledger)
+    at_solution = write_hessian_at_solution(cell, cell.worked_example, gradients, second, ledger)
     if len(cell.parameters) == 2:
         ledger.section("Which learning rates converge")
-        write_learning_rates(cell, cell.example, at_solution, learning_rates(cell), ledger)
+        write_learning_rates(cell, cell.worked_example, at_solution, learning_rates(cell), ledger)
 
 
 def learning_rates(cell: Cell) -> tuple[LearningRate, ...]:

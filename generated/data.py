@@ -1,8 +1,9 @@
-"""Reading a data set: N sequences of T inputs, and one target a sequence.
+"""Reading a data set: N sequences of T inputs, and their targets.
 
     file    holds
     .csv    one sequence a row, the target in the last column; a header is optional
-    .npz    the arrays X (N × T) and t (N), as written by np.savez(file, X=X, t=t)
+    .npz    the arrays X and t, as written by np.savez(file, X=X, t=t): X is N × T, or N × T × D where a step
+            brings a row, and t is N, N × M, N × T or N × T × M, as the cell has it
 
 Whatever cannot be used is refused with the row and the column at which it stands. Both are counted
 as an editor does, from 1.
@@ -11,6 +12,7 @@ as an editor does, from 1.
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,20 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .shapes import ONE_NUMBER_A_STEP, Shape, in_words, measure
 
 Array = npt.NDArray[Any]
 
 
-def read_data(path: Path) -> tuple[Array, Array]:
+def read_data(path: Path, shapes: Mapping[str, Shape] = ONE_NUMBER_A_STEP) -> tuple[Array, Array]:
     """Read the sequences and their targets from a CSV or an NPZ file.
 
     Args:
         path: The file; its extension says which of the two formats it has.
+        shapes: The shapes of X and t that the cell takes.
 
     Returns:
-        X (N × T) and t (N): float64 from a CSV file, from an NPZ file with the dtypes stored there.
+        X and t: float64 from a CSV file, from an NPZ file with the dtypes stored there.
 
     Raises:
         InputError: The file is missing or not readable, or what it holds is not such a data set.
@@ -39,6 +43,15 @@ def read_data(path: Path) -> tuple[Array, Array]:
         raise InputError(f"{path} is a folder: name a .csv or .npz file in it")
     if path.suffix.lower() not in parsers:
         raise InputError(f"{path}: unknown extension {path.suffix!r}, expected .csv or .npz")
+    return parsers[path.suffix.lower()](path, read_bytes(path), shapes)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        InputError: The file is missing, not readable or empty.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -47,11 +60,29 @@ def read_data(path: Path) -> tuple[Array, Array]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     if not content:
         raise InputError(f"{path} is empty: it needs at least one sequence and its target")
-    return parsers[path.suffix.lower()](path, content)
+    return content
 
 
-def _parse_csv(path: Path, content: bytes) -> tuple[Array, Array]:
+def read_text(path: Path) -> str:
+    """Return the text in a file.
+
+    Raises:
+        InputError: The file is missing, not readable, empty or not in UTF-8.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it in UTF-8") from None
+
+
+def _parse_csv(path: Path, content: bytes, shapes: Mapping[str, Shape]) -> tuple[Array, Array]:
     """Split a table into the inputs X (N × T) and its last column, the targets t (N)."""
+    if shapes != ONE_NUMBER_A_STEP:
+        raise InputError(
+            f"{path}: a CSV file has one number a step and one target a sequence, and this cell takes X as "
+            f"{in_words(shapes['X'])} and t as {in_words(shapes['t'])}: "
+            "write an .npz file with np.savez(file, X=X, t=t)"
+        )
     rows = _csv_rows(path, content)
     if not rows:
         raise InputError(f"{path} holds only blank lines: it needs one sequence a row")
@@ -116,8 +147,8 @@ def _number(cell: str, where: str) -> float:
     return float(cell)
 
 
-def _parse_npz(path: Path, content: bytes) -> tuple[Array, Array]:
-    """Take the arrays X (N × T) and t (N) out of an archive."""
+def _parse_npz(path: Path, content: bytes, shapes: Mapping[str, Shape]) -> tuple[Array, Array]:
+    """Take the arrays X and t out of an archive."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             stored = {name: archive[name] for name in ("X", "t") if name in archive}
@@ -134,11 +165,13 @@ def _parse_npz(path: Path, content: bytes) -> tuple[Array, Array]:
                 f"{path} lacks the array {name!r}, it holds {names}: write it with np.savez(file, X=X, t=t)"
             )
     X, t = (_real(path, name, stored[name]) for name in ("X", "t"))
-    if X.ndim != 2 or t.shape != X.shape[:1] or X.size == 0:
+    try:
+        measure(shapes, {"X": X, "t": t})
+    except ValueError:
         raise InputError(
-            f"{path}: X has shape {X.shape} and t has shape {t.shape}, expected X as N x T "
-            "with one sequence a row, t with N entries, and neither N nor T zero"
-        )
+            f"{path}: X has shape {X.shape} and t has shape {t.shape}, expected X as {in_words(shapes['X'])} "
+            f"with one sequence a row, t as {in_words(shapes['t'])}, and none of them zero"
+        ) from None
     return X, t
 
 

@@ -1,4 +1,4 @@
-"""Training a derived network by full-batch gradient descent, from the command line.
+"""Training a derived network, from the command line.
 
     python -m PACKAGE.train CELL [options]
 
@@ -6,130 +6,25 @@ PACKAGE is the package that this file lies in, and a CELL is any folder in it wi
 The way of a run:
 
     read_settings ──▶ train ──▶ write_weights ──▶ report
-    (all is checked)  (N updates)  (--output)     (standard output)
+    (all is checked)  (epochs)  (--output)     (standard output)
 """
 
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
-from enum import Enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from .data import Array
 from .errors import InputError
 from .progress import Progress
-from .settings import Network, Settings, read_settings
+from .report import report
+from .settings import Settings, read_settings
+from .training import Reason, Result, first_state, move, train
 from .weights import format_weights, write_weights
 
-TABLE_ROWS = 10
-
-
-class Reason(Enum):
-    """Why training stopped, in the words of the report."""
-
-    EPOCHS = "done"
-    TOLERANCE = "done, the gradient is within the tolerance"
-    DIVERGED = "diverged"
-    INTERRUPTED = "interrupted"
-
-
 EXIT_CODES = {Reason.EPOCHS: 0, Reason.TOLERANCE: 0, Reason.DIVERGED: 1, Reason.INTERRUPTED: 130}
-
-
-class Result(NamedTuple):
-    """Where training ended: the parameters after `epochs` updates, and their loss.
-
-    If training diverged, they are the last ones that were finite together with their gradient. If
-    not even those of the start were, the loss is NaN.
-    """
-
-    parameters: NamedTuple
-    loss: float
-    epochs: int
-    reason: Reason
-
-
-def train(
-    network: Network,
-    X: Array,
-    t: Array,
-    start: NamedTuple,
-    learning_rates: NamedTuple,
-    epochs: int,
-    tolerance: float | None = None,
-    progress: Callable[[int, float], None] = lambda epoch, loss: None,
-) -> Result:
-    """Minimise the loss by full-batch gradient descent.
-
-    Args:
-        network: The loss with its gradient, and the update.
-        X: N × T inputs, one sequence a row.
-        t: N targets.
-        start: The parameters to begin with.
-        learning_rates: Parameters, one learning rate a weight.
-        epochs: How many updates to do.
-        tolerance: Stop as soon as no entry of the gradient is larger than this in absolute value.
-        progress: Called with the number of updates done and the loss they led to.
-
-    Returns:
-        The parameters reached and why training stopped. Neither overflow nor Ctrl-C raises: the
-        reason names them, and the parameters are the last good ones.
-    """
-    parameters = start
-    # One assignment replaces all of it, so Ctrl-C never parts the parameters from their loss.
-    result = Result(start, math.nan, 0, Reason.INTERRUPTED)
-    try:
-        with np.errstate(all="ignore"):
-            for epoch in range(epochs + 1):
-                loss, gradient = network.value_and_gradient(parameters, X, t)
-                if not all(np.all(np.isfinite(leaf)) for leaf in (loss, *parameters, *gradient)):
-                    return result._replace(reason=Reason.DIVERGED)
-                result = Result(parameters, float(loss), epoch, Reason.INTERRUPTED)
-                progress(epoch, result.loss)
-                if tolerance is not None and largest_entry(gradient) <= tolerance:
-                    return result._replace(reason=Reason.TOLERANCE)
-                if epoch < epochs:
-                    parameters = network.descend(parameters, gradient, learning_rates)
-    except KeyboardInterrupt:
-        return result
-    return result._replace(reason=Reason.EPOCHS)
-
-
-def largest_entry(gradient: NamedTuple) -> float:
-    """Return the largest absolute value of any entry of the gradient."""
-    return max(float(np.max(np.abs(leaf))) for leaf in gradient)
-
-
-def report(settings: Settings, result: Result) -> str:
-    """Describe the run and where it ended: loss, weights, and predictions beside their targets."""
-    N, T = settings.X.shape
-    lines = [
-        f"{settings.cell}: {N} sequences of {T} steps, {result.epochs} epochs, {result.reason.value}",
-        f"start          {format_weights(settings.start)}",
-        f"learning rate  {format_weights(settings.learning_rates)}",
-        f"weights        {format_weights(result.parameters)}",
-        f"loss           {result.loss!r}",
-        "",
-    ]
-    with np.errstate(all="ignore"):
-        predictions = settings.network.predict(result.parameters, settings.X)  # N
-        rounded = np.rint(predictions) + 0.0  # N; the sum turns -0 into 0
-        whole_targets = bool(np.all(np.rint(settings.t) == settings.t))
-
-    header = f"{'sequence':>8}  {'target':>14}  {'prediction':>14}"
-    lines.append(header + "  rounded" if whole_targets else header)
-    for n in range(min(N, TABLE_ROWS)):
-        row = f"{n + 1:>8}  {settings.t[n]:>14.8g}  {predictions[n]:>14.8g}"
-        lines.append(f"{row}  {rounded[n]:>7.6g}" if whole_targets else row)
-    if N > TABLE_ROWS:
-        lines.append(f"... and {N - TABLE_ROWS} more")
-    if whole_targets:
-        matches = int(np.sum(rounded == settings.t))
-        lines.append(f"{matches} of {N} rounded predictions match their targets")
-    return "\n".join(lines)
 
 
 def divergence(settings: Settings, result: Result) -> str:
@@ -157,8 +52,10 @@ def leaping_weights(settings: Settings, parameters: NamedTuple) -> list[str]:
     """Name the weights that one update moves by more than 1 and by more than their size."""
     network = settings.network
     with np.errstate(all="ignore"):
-        _, gradient = network.value_and_gradient(parameters, settings.X, settings.t)
-        updated = network.descend(parameters, gradient, settings.learning_rates)
+        X, t = settings.X[: settings.batch], settings.t[: settings.batch]
+        _, gradient = network.value_and_gradient(parameters, X, t)
+        state = first_state(parameters, settings.method)
+        updated, _ = move(network, settings.method, parameters, gradient, settings.learning_rates, state)
         return [
             name
             for name, old, new in zip(parameters._fields, parameters, updated, strict=True)
@@ -168,17 +65,23 @@ def leaping_weights(settings: Settings, parameters: NamedTuple) -> list[str]:
 
 def run(settings: Settings) -> int:
     """Train, write the weights, report, and return the exit code."""
-    with Progress(settings.epochs, sys.stderr) as progress:
-        result = train(
-            settings.network,
-            settings.X,
-            settings.t,
-            settings.start,
-            settings.learning_rates,
-            settings.epochs,
-            settings.tolerance,
-            progress,
-        )
+    try:
+        with Progress(settings.epochs, sys.stderr) as progress:
+            result = train(
+                settings.network,
+                settings.X,
+                settings.t,
+                settings.start,
+                settings.learning_rates,
+                settings.epochs,
+                settings.tolerance,
+                progress,
+                settings.method,
+                settings.batch,
+                settings.seed,
+            )
+    except ValueError as error:  # only the network knows which targets it can take
+        raise InputError(f"{settings.cell}: {error}") from None
     exit_code = EXIT_CODES[result.reason]
     complaints = [divergence(settings, result)] if result.reason is Reason.DIVERGED else []
 

@@ -8,8 +8,9 @@ field a weight. No function here knows which weights a cell has: their names are
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +18,17 @@ import numpy as np
 from .errors import InputError
 
 
-def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> NamedTuple:
+def choose_start(
+    template: NamedTuple, seed: int | None, init: str | None, preset: Mapping[str, float] = MappingProxyType({})
+) -> NamedTuple:
     """Choose the weights with which training starts.
 
     Args:
         template: Parameters with the names and the shapes of the weights.
-        seed: What `init` leaves out is drawn with this seed from the uniform distribution on
-            [-1, 1), one value for every weight whether `init` names it or not. None: it is the
-            template's.
+        seed: What `init` leaves out is drawn with this seed, see `draw`, whether `init` names it or
+            not. None: it is the template's.
         init: `NAME=VALUE,…` or the path of a weights file ending in .json; some weights suffice.
+        preset: Weights that are not drawn, each with the value of all its entries.
 
     Returns:
         Parameters like the template.
@@ -36,7 +39,8 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
     start = template
     if seed is not None:
         random = np.random.default_rng(seed)
-        start = template._make(random.uniform(-1, 1, np.shape(leaf) or None) for leaf in template)
+        start = template._make(draw(np.shape(leaf), random) for leaf in template)
+    start = start._replace(**{name: np.full_like(getattr(start, name), value) for name, value in preset.items()})
     if init is None:
         return start
     if init.lower().endswith(".json"):
@@ -48,6 +52,19 @@ def choose_start(template: NamedTuple, seed: int | None, init: str | None) -> Na
         if np.ndim(getattr(template, name)) > 0:
             raise InputError(f"--init {init}: {name} is an array: give it in a .json file")
     return start._replace(**given)
+
+
+def draw(shape: tuple[int, ...], random: np.random.Generator) -> Any:
+    """Draw a weight to start from.
+
+    Returns:
+        A number from the uniform distribution on [-1, 1); a row of zeros, as is usual for a bias; a
+        matrix from the normal distribution whose variance is 1 / (number of rows), so that a
+        product with it is about as large as what goes in (LeCun et al., Efficient BackProp, 1998).
+    """
+    if not shape:
+        return random.uniform(-1, 1)
+    return random.normal(0, 1 / math.sqrt(shape[0]), shape) if len(shape) > 1 else np.zeros(shape)
 
 
 def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
@@ -76,8 +93,11 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
 
 
 def format_weights(parameters: NamedTuple) -> str:
-    """Write parameters as --init reads them, each number with all its digits."""
-    return ",".join(f"{name}={value!r}" for name, value in _plain(parameters).items())
+    """Write parameters as --init reads them, each number with all its digits; of an array its shape."""
+    if not any(map(np.ndim, parameters)):
+        return ",".join(f"{name}={value!r}" for name, value in _plain(parameters).items())
+    shapes = {name: " x ".join(map(str, np.shape(leaf))) for name, leaf in parameters._asdict().items()}
+    return ", ".join(f"{name} {shapes[name] or repr(float(leaf))}" for name, leaf in parameters._asdict().items())
 
 
 def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The linear network that counts ones: its loss and its gradient, by backpropagation through time.
 
-Written by `make derive` from the description of the cell `linear`. The derivation beside this file says where each line
-comes from: the number behind a line is that of its equation there.
+Written by `make derive` from the description of the cell `linear`.
+The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
 
 All N sequences are computed at once, and time comes first: `s[k]` holds s_k of every sequence. What the caller
 passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 Array: TypeAlias = NDArray[Any]
 Number: TypeAlias = Any
 """A float; complex where a parameter is complex, as in a complex-step derivative."""
+Shape: TypeAlias = tuple[str | int, ...]
 
 
 class Parameters(NamedTuple):
@@ -26,6 +27,12 @@ class Parameters(NamedTuple):
     """Weight of the input."""
     Wrec: Number
     """Weight of the previous state."""
+
+
+SHAPES: dict[str, Shape] = {"Wx": (), "Wrec": ()}
+"""The shape of every weight, in the names of its dimensions; () is a number."""
+DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T"), "t": ("N",)}
+"""The shapes of the inputs and the targets."""
 
 
 class Trace(NamedTuple):

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from derive.optimizer_files import print_optimizers
+
 RUNTIME = Path(__file__).parents[2] / "derive" / "runtime"
 
 NETWORK = '''
@@ -27,6 +29,10 @@ import numpy as np
 class Parameters(NamedTuple):
     Wx: float
     Wrec: float
+
+
+SHAPES = {"Wx": (), "Wrec": ()}
+DATA_SHAPES = {"X": ("N", "T"), "t": ("N",)}
 
 
 def forward(parameters, X):
@@ -147,6 +153,7 @@ def bare_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     (folder / "__init__.py").touch()
     for source in RUNTIME.glob("*.py"):
         shutil.copy(source, folder)
+    (folder / "optimizers.py").write_text(print_optimizers(), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert name not in sys.modules

@@ -1,0 +1,4 @@
+"""The network that adds binary numbers.
+
+Written by `python -m derive`: `network.py` computes it, `derivation.html`, `.tex` and `.md` derive it, line for line.
+"""

@@ -1,0 +1,260 @@
+"""The network that adds binary numbers: its loss and its gradient, by backpropagation through time.
+
+Written by `make derive` from the description of the cell `binary_adder`.
+The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
+
+All N sequences are computed at once, and time comes first: `h[k]` holds h_k of every sequence. What the caller
+passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Number: TypeAlias = Any
+"""A float; complex where a parameter is complex, as in a complex-step derivative."""
+Shape: TypeAlias = tuple[str | int, ...]
+
+
+class Parameters(NamedTuple):
+    """The weights, and in the same form their gradients; a learning rate is one number a weight."""
+
+    Wx: Array
+    """Weights of the input. Shape (D, H)."""
+    Wrec: Array
+    """Weights of the previous state. Shape (H, H)."""
+    b: Array
+    """Bias of the state. Shape (H,)."""
+    start: Array
+    """Initial state. Shape (H,)."""
+    Wy: Array
+    """Weights of the output. Shape (H, M)."""
+    by: Array
+    """Bias of the output. Shape (M,)."""
+
+
+SHAPES: dict[str, Shape] = {
+    "Wx": ("D", "H"),
+    "Wrec": ("H", "H"),
+    "b": ("H",),
+    "start": ("H",),
+    "Wy": ("H", "M"),
+    "by": ("M",),
+}
+"""The shape of every weight, in the names of its dimensions; () is a number."""
+DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T", "D"), "t": ("N", "T", "M")}
+"""The shapes of the inputs and the targets."""
+
+
+class Trace(NamedTuple):
+    """What a forward pass reads and computes: arrays with time first, row k for step k of all sequences."""
+
+    x: Array
+    """The bits of both numbers, least significant first. Shape (T + 1, N, D), row 0 not used."""
+    z: Array
+    """Pre-activation. Shape (T + 1, N, H), row 0 not used."""
+    h: Array
+    """State. Shape (T + 1, N, H)."""
+    y: Array
+    """Output, before the logistic function. Shape (T + 1, N, M), row 0 not used."""
+
+
+class Adjoints(NamedTuple):
+    """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
+
+    delta_z: Array
+    """Derivative of the loss with respect to z[k]. Shape (T + 1, N, H)."""
+    delta_h: Array
+    """Derivative of the loss with respect to h[k]. Shape (T + 1, N, H)."""
+    delta_y: Array
+    """Derivative of the loss with respect to y[k]. Shape (T + 1, N, M)."""
+
+
+def forward(parameters: Parameters, X: ArrayLike) -> Trace:
+    """Runs the network over all steps.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+
+    Raises:
+        ValueError: X has another shape, or no sequence, or no step.
+    """
+    Wx, Wrec, b, start, Wy, by = parameters
+    x = time_first(X, parameters)
+    T, N, dtype, H, M = len(x) - 1, x.shape[1], x.dtype, parameters.Wx.shape[1], parameters.Wy.shape[1]
+    z = np.zeros((T + 1, N, H), dtype)
+    h = np.zeros((T + 1, N, H), dtype)
+    y = np.zeros((T + 1, N, M), dtype)
+    h[0] = start  # (1)
+    for k in range(1, T + 1):
+        z[k] = h[k - 1] @ Wrec + x[k] @ Wx + b  # (2)
+        h[k] = np.tanh(z[k])  # (3)
+        y[k] = h[k] @ Wy + by  # (4)
+    return Trace(x, z, h, y)
+
+
+def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
+    """Runs back through time, from the loss to the first step.
+
+    Args:
+        parameters: The weights.
+        trace: What the forward pass computed with them.
+        t: The targets, N × T × M.
+
+    Raises:
+        ValueError: t has another shape.
+    """
+    Wrec, Wy = parameters.Wrec, parameters.Wy
+    h, y = trace.h, trace.y
+    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, parameters.Wx.shape[1], parameters.Wy.shape[1]
+    t = as_targets(t, y)
+    delta_z = np.zeros((T + 1, N, H), dtype)
+    delta_h = np.zeros((T + 1, N, H), dtype)
+    delta_y = np.zeros((T + 1, N, M), dtype)
+    delta_y[T] = 1 / N * (logistic(y[T]) - t[T])  # (20)
+    delta_h[T] = delta_y[T] @ Wy.T  # (21)
+    delta_z[T] = delta_h[T] * (1 - h[T] ** 2)  # (22)
+    for k in range(T - 1, 0, -1):
+        delta_y[k] = 1 / N * (logistic(y[k]) - t[k])  # (23)
+        delta_h[k] = delta_z[k + 1] @ Wrec.T + delta_y[k] @ Wy.T  # (24)
+        delta_z[k] = delta_h[k] * (1 - h[k] ** 2)  # (25)
+    delta_h[0] = delta_z[1] @ Wrec.T  # (26)
+    return Adjoints(delta_z, delta_h, delta_y)
+
+
+def predict(parameters: Parameters, X: ArrayLike) -> Array:
+    """The output y[k] of the network for every sequence, N × T × M numbers.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+    """
+    trace = forward(parameters, X)
+    outputs: Array = np.swapaxes(trace.y[1:], 0, 1)
+    return outputs
+
+
+def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
+    """The loss on the data.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+        t: The targets, N × T × M.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    return loss_of(forward(parameters, X), t)
+
+
+def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
+    """The loss on the data, and its derivative with respect to every weight.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+        t: The targets, N × T × M.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    trace = forward(parameters, X)
+    adjoints = backward(parameters, trace, t)
+    return loss_of(trace, t), sum_over_time(parameters, trace, adjoints)
+
+
+def gradients(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Parameters:
+    """The derivative of the loss with respect to every weight; see `value_and_gradient`."""
+    return value_and_gradient(parameters, X, t)[1]
+
+
+def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parameters) -> Parameters:
+    """The weights after one step of gradient descent."""
+    Wx, Wrec, b, start, Wy, by = parameters
+    Wx = Wx - learning_rates.Wx * gradient.Wx  # (33)
+    Wrec = Wrec - learning_rates.Wrec * gradient.Wrec  # (34)
+    b = b - learning_rates.b * gradient.b  # (35)
+    start = start - learning_rates.start * gradient.start  # (36)
+    Wy = Wy - learning_rates.Wy * gradient.Wy  # (37)
+    by = by - learning_rates.by * gradient.by  # (38)
+    return Parameters(Wx, Wrec, b, start, Wy, by)
+
+
+def loss_of(trace: Trace, t: ArrayLike) -> Number:
+    """The loss of what a forward pass computed."""
+    h, y = trace.h, trace.y
+    T = len(h) - 1
+    t = as_targets(t, y)
+    value: Number = 0
+    for k in range(1, T + 1):
+        value += np.mean(np.sum(logistic_cross_entropy(y[k], t[k]), axis=-1))  # (5)
+    return value
+
+
+def sum_over_time(parameters: Parameters, trace: Trace, adjoints: Adjoints) -> Parameters:
+    """The gradient: what every step of every sequence contributes, added up."""
+    x, h = trace.x, trace.h
+    delta_z, delta_h, delta_y = adjoints
+    T, dtype, D, H, M = len(h) - 1, h.dtype, parameters.Wx.shape[0], parameters.Wx.shape[1], parameters.Wy.shape[1]
+    gradient_Wx = np.zeros((D, H), dtype)
+    gradient_Wrec = np.zeros((H, H), dtype)
+    gradient_b = np.zeros((H,), dtype)
+    gradient_start = np.zeros((H,), dtype)
+    gradient_Wy = np.zeros((H, M), dtype)
+    gradient_by = np.zeros((M,), dtype)
+    for k in range(1, T + 1):
+        gradient_Wx += x[k].T @ delta_z[k]  # (27)
+        gradient_Wrec += h[k - 1].T @ delta_z[k]  # (28)
+        gradient_b += np.sum(delta_z[k], axis=0)  # (29)
+        gradient_Wy += h[k].T @ delta_y[k]  # (31)
+        gradient_by += np.sum(delta_y[k], axis=0)  # (32)
+    gradient_start += np.sum(delta_h[0], axis=0)  # (30)
+    return Parameters(gradient_Wx, gradient_Wrec, gradient_b, gradient_start, gradient_Wy, gradient_by)
+
+
+def logistic(z: Array) -> Array:
+    """σ(z) = 1 / (1 + exp(-z)), by a form that no z makes overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+def logistic_cross_entropy(y: Array, t: Array) -> Array:
+    """-t log σ(y) - (1 - t) log(1 - σ(y)), by a form that no y makes overflow."""
+    positive = np.real(y) > 0
+    entropy: Array = np.where(positive, y, 0) - t * y + np.log1p(np.exp(np.where(positive, -y, y)))
+    return entropy
+
+
+def time_first(X: ArrayLike, parameters: Parameters) -> Array:
+    """Copies sequences, one a row (N × T × D), into steps, one a row: row k holds step k, and row 0 is left zero.
+
+    The copy is floating point, and complex where a parameter is.
+    """
+    sequences = np.asarray(X)
+    if sequences.dtype.kind not in "biufc":
+        raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
+    if sequences.ndim != 3 or sequences.size == 0:
+        raise ValueError(f"X holds N sequences of T steps, N × T × D; its shape is {sequences.shape}")
+    floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
+    N, T = sequences.shape[:2]
+    steps = np.zeros((T + 1, N, *sequences.shape[2:]), np.result_type(floating, *parameters))
+    steps[1:] = np.swapaxes(sequences, 0, 1)
+    return steps
+
+
+def as_targets(t: ArrayLike, steps: Array) -> Array:
+    """The targets (N × T × M) with time first, as `steps` are, and in the same floating point."""
+    targets = np.asarray(t)
+    if targets.dtype.kind not in "biufc":
+        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
+    expected = (steps.shape[1], len(steps) - 1, *steps.shape[2:])
+    if targets.shape != expected:
+        raise ValueError(f"t holds one target a step, {expected}; its shape is {targets.shape}")
+    in_order = np.zeros_like(steps)
+    in_order[1:] = np.swapaxes(targets, 0, 1)
+    return in_order

@@ -1,0 +1,357 @@
+"""The GRU, reset after the product: its loss and its gradient, by backpropagation through time.
+
+Written by `make derive` from the description of the cell `gru`.
+The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
+
+All N sequences are computed at once, and time comes first: `h[k]` holds h_k of every sequence. What the caller
+passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Number: TypeAlias = Any
+"""A float; complex where a parameter is complex, as in a complex-step derivative."""
+Shape: TypeAlias = tuple[str | int, ...]
+
+
+class Parameters(NamedTuple):
+    """The weights, and in the same form their gradients; a learning rate is one number a weight."""
+
+    Wxr: Array
+    """Weights of the input, reset gate. Shape (D, H)."""
+    Whr: Array
+    """Weights of the previous state, reset gate. Shape (H, H)."""
+    br: Array
+    """Bias, reset gate. Shape (H,)."""
+    Wxu: Array
+    """Weights of the input, update gate. Shape (D, H)."""
+    Whu: Array
+    """Weights of the previous state, update gate. Shape (H, H)."""
+    bu: Array
+    """Bias, update gate. Shape (H,)."""
+    Wxc: Array
+    """Weights of the input, candidate. Shape (D, H)."""
+    Whc: Array
+    """Weights of the previous state, candidate. Shape (H, H)."""
+    bxc: Array
+    """Bias of the input, candidate. Shape (H,)."""
+    bhc: Array
+    """Bias of the previous state, candidate. Shape (H,)."""
+    Wy: Array
+    """Weights of the output. Shape (H, M)."""
+    by: Array
+    """Bias of the output. Shape (M,)."""
+
+
+SHAPES: dict[str, Shape] = {
+    "Wxr": ("D", "H"),
+    "Whr": ("H", "H"),
+    "br": ("H",),
+    "Wxu": ("D", "H"),
+    "Whu": ("H", "H"),
+    "bu": ("H",),
+    "Wxc": ("D", "H"),
+    "Whc": ("H", "H"),
+    "bxc": ("H",),
+    "bhc": ("H",),
+    "Wy": ("H", "M"),
+    "by": ("M",),
+}
+"""The shape of every weight, in the names of its dimensions; () is a number."""
+DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T", "D"), "t": ("N", "M")}
+"""The shapes of the inputs and the targets."""
+
+
+class Trace(NamedTuple):
+    """What a forward pass reads and computes: arrays with time first, row k for step k of all sequences."""
+
+    x: Array
+    """Input. Shape (T + 1, N, D), row 0 not used."""
+    zr: Array
+    """Pre-activation, reset gate. Shape (T + 1, N, H), row 0 not used."""
+    zu: Array
+    """Pre-activation, update gate. Shape (T + 1, N, H), row 0 not used."""
+    zc: Array
+    """Pre-activation, candidate. Shape (T + 1, N, H), row 0 not used."""
+    r: Array
+    """Reset gate: how much of the past the candidate sees. Shape (T + 1, N, H), row 0 not used."""
+    u: Array
+    """Update gate: how much of the past stays. Shape (T + 1, N, H), row 0 not used."""
+    p: Array
+    """What the candidate may see of the past. Shape (T + 1, N, H), row 0 not used."""
+    c: Array
+    """Candidate for the new state. Shape (T + 1, N, H), row 0 not used."""
+    h: Array
+    """State. Shape (T + 1, N, H)."""
+    y: Array
+    """Output. Shape (T + 1, N, M), row 0 not used."""
+
+
+class Adjoints(NamedTuple):
+    """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
+
+    delta_zr: Array
+    """Derivative of the loss with respect to zr[k]. Shape (T + 1, N, H)."""
+    delta_zu: Array
+    """Derivative of the loss with respect to zu[k]. Shape (T + 1, N, H)."""
+    delta_zc: Array
+    """Derivative of the loss with respect to zc[k]. Shape (T + 1, N, H)."""
+    delta_r: Array
+    """Derivative of the loss with respect to r[k]. Shape (T + 1, N, H)."""
+    delta_u: Array
+    """Derivative of the loss with respect to u[k]. Shape (T + 1, N, H)."""
+    delta_p: Array
+    """Derivative of the loss with respect to p[k]. Shape (T + 1, N, H)."""
+    delta_c: Array
+    """Derivative of the loss with respect to c[k]. Shape (T + 1, N, H)."""
+    delta_h: Array
+    """Derivative of the loss with respect to h[k]. Shape (T + 1, N, H)."""
+    delta_y: Array
+    """Derivative of the loss with respect to y[k]. Shape (T + 1, N, M)."""
+
+
+def forward(parameters: Parameters, X: ArrayLike) -> Trace:
+    """Runs the network over all steps.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+
+    Raises:
+        ValueError: X has another shape, or no sequence, or no step.
+    """
+    Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, bhc, Wy, by = parameters
+    x = time_first(X, parameters)
+    T, N, dtype, H, M = len(x) - 1, x.shape[1], x.dtype, parameters.Wxr.shape[1], parameters.Wy.shape[1]
+    zr = np.zeros((T + 1, N, H), dtype)
+    zu = np.zeros((T + 1, N, H), dtype)
+    zc = np.zeros((T + 1, N, H), dtype)
+    r = np.zeros((T + 1, N, H), dtype)
+    u = np.zeros((T + 1, N, H), dtype)
+    p = np.zeros((T + 1, N, H), dtype)
+    c = np.zeros((T + 1, N, H), dtype)
+    h = np.zeros((T + 1, N, H), dtype)
+    y = np.zeros((T + 1, N, M), dtype)
+    h[0] = 0  # (1)
+    for k in range(1, T + 1):
+        zr[k] = h[k - 1] @ Whr + x[k] @ Wxr + br  # (2)
+        zu[k] = h[k - 1] @ Whu + x[k] @ Wxu + bu  # (3)
+        p[k] = h[k - 1] @ Whc + bhc  # (4)
+        r[k] = logistic(zr[k])  # (5)
+        u[k] = logistic(zu[k])  # (6)
+        zc[k] = p[k] * r[k] + x[k] @ Wxc + bxc  # (7)
+        c[k] = np.tanh(zc[k])  # (8)
+        h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])  # (9)
+    y[T] = h[T] @ Wy + by  # (10)
+    return Trace(x, zr, zu, zc, r, u, p, c, h, y)
+
+
+def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
+    """Runs back through time, from the loss to the first step.
+
+    Args:
+        parameters: The weights.
+        trace: What the forward pass computed with them.
+        t: The targets, N × M.
+
+    Raises:
+        ValueError: t has another shape.
+    """
+    Whr, Whu, Whc, Wy = parameters.Whr, parameters.Whu, parameters.Whc, parameters.Wy
+    r, u, p, c, h, y = trace.r, trace.u, trace.p, trace.c, trace.h, trace.y
+    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, parameters.Wxr.shape[1], parameters.Wy.shape[1]
+    t = as_targets(t, y)
+    delta_zr = np.zeros((T + 1, N, H), dtype)
+    delta_zu = np.zeros((T + 1, N, H), dtype)
+    delta_zc = np.zeros((T + 1, N, H), dtype)
+    delta_r = np.zeros((T + 1, N, H), dtype)
+    delta_u = np.zeros((T + 1, N, H), dtype)
+    delta_p = np.zeros((T + 1, N, H), dtype)
+    delta_c = np.zeros((T + 1, N, H), dtype)
+    delta_h = np.zeros((T + 1, N, H), dtype)
+    delta_y = np.zeros((T + 1, N, M), dtype)
+    delta_y[T] = 2 / N * (y[T] - t)  # (47)
+    delta_h[T] = delta_y[T] @ Wy.T  # (48)
+    delta_c[T] = delta_h[T] * (1 - u[T])  # (49)
+    delta_zc[T] = delta_c[T] * (1 - c[T] ** 2)  # (50)
+    delta_u[T] = delta_h[T] * (h[T - 1] - c[T])  # (51)
+    delta_r[T] = delta_zc[T] * p[T]  # (52)
+    delta_p[T] = delta_zc[T] * r[T]  # (53)
+    delta_zu[T] = delta_u[T] * u[T] * (1 - u[T])  # (54)
+    delta_zr[T] = delta_r[T] * r[T] * (1 - r[T])  # (55)
+    for k in range(T - 1, 0, -1):
+        delta_h[k] = (
+            delta_h[k + 1] * u[k + 1] + delta_p[k + 1] @ Whc.T + delta_zr[k + 1] @ Whr.T + delta_zu[k + 1] @ Whu.T
+        )  # (56)
+        delta_c[k] = delta_h[k] * (1 - u[k])  # (57)
+        delta_zc[k] = delta_c[k] * (1 - c[k] ** 2)  # (58)
+        delta_u[k] = delta_h[k] * (h[k - 1] - c[k])  # (59)
+        delta_r[k] = delta_zc[k] * p[k]  # (60)
+        delta_p[k] = delta_zc[k] * r[k]  # (61)
+        delta_zu[k] = delta_u[k] * u[k] * (1 - u[k])  # (62)
+        delta_zr[k] = delta_r[k] * r[k] * (1 - r[k])  # (63)
+    return Adjoints(delta_zr, delta_zu, delta_zc, delta_r, delta_u, delta_p, delta_c, delta_h, delta_y)
+
+
+def predict(parameters: Parameters, X: ArrayLike) -> Array:
+    """The output y[T] of the network for every sequence, N × M numbers.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+    """
+    trace = forward(parameters, X)
+    output: Array = trace.y[-1]
+    return output
+
+
+def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
+    """The loss on the data.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+        t: The targets, N × M.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    return loss_of(forward(parameters, X), t)
+
+
+def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
+    """The loss on the data, and its derivative with respect to every weight.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T × D.
+        t: The targets, N × M.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    trace = forward(parameters, X)
+    adjoints = backward(parameters, trace, t)
+    return loss_of(trace, t), sum_over_time(parameters, trace, adjoints)
+
+
+def gradients(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Parameters:
+    """The derivative of the loss with respect to every weight; see `value_and_gradient`."""
+    return value_and_gradient(parameters, X, t)[1]
+
+
+def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parameters) -> Parameters:
+    """The weights after one step of gradient descent."""
+    Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, bhc, Wy, by = parameters
+    Wxr = Wxr - learning_rates.Wxr * gradient.Wxr  # (76)
+    Whr = Whr - learning_rates.Whr * gradient.Whr  # (77)
+    br = br - learning_rates.br * gradient.br  # (78)
+    Wxu = Wxu - learning_rates.Wxu * gradient.Wxu  # (79)
+    Whu = Whu - learning_rates.Whu * gradient.Whu  # (80)
+    bu = bu - learning_rates.bu * gradient.bu  # (81)
+    Wxc = Wxc - learning_rates.Wxc * gradient.Wxc  # (82)
+    Whc = Whc - learning_rates.Whc * gradient.Whc  # (83)
+    bxc = bxc - learning_rates.bxc * gradient.bxc  # (84)
+    bhc = bhc - learning_rates.bhc * gradient.bhc  # (85)
+    Wy = Wy - learning_rates.Wy * gradient.Wy  # (86)
+    by = by - learning_rates.by * gradient.by  # (87)
+    return Parameters(Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, bhc, Wy, by)
+
+
+def loss_of(trace: Trace, t: ArrayLike) -> Number:
+    """The loss of what a forward pass computed."""
+    h, y = trace.h, trace.y
+    T = len(h) - 1
+    t = as_targets(t, y)
+    value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (11)
+    return value
+
+
+def sum_over_time(parameters: Parameters, trace: Trace, adjoints: Adjoints) -> Parameters:
+    """The gradient: what every step of every sequence contributes, added up."""
+    x, h = trace.x, trace.h
+    delta_zr, delta_zu, delta_zc, delta_p, delta_y = (
+        adjoints.delta_zr,
+        adjoints.delta_zu,
+        adjoints.delta_zc,
+        adjoints.delta_p,
+        adjoints.delta_y,
+    )
+    T, dtype, D, H, M = len(h) - 1, h.dtype, parameters.Wxr.shape[0], parameters.Wxr.shape[1], parameters.Wy.shape[1]
+    gradient_Wxr = np.zeros((D, H), dtype)
+    gradient_Whr = np.zeros((H, H), dtype)
+    gradient_br = np.zeros((H,), dtype)
+    gradient_Wxu = np.zeros((D, H), dtype)
+    gradient_Whu = np.zeros((H, H), dtype)
+    gradient_bu = np.zeros((H,), dtype)
+    gradient_Wxc = np.zeros((D, H), dtype)
+    gradient_Whc = np.zeros((H, H), dtype)
+    gradient_bxc = np.zeros((H,), dtype)
+    gradient_bhc = np.zeros((H,), dtype)
+    gradient_Wy = np.zeros((H, M), dtype)
+    gradient_by = np.zeros((M,), dtype)
+    for k in range(1, T + 1):
+        gradient_Wxr += x[k].T @ delta_zr[k]  # (64)
+        gradient_Whr += h[k - 1].T @ delta_zr[k]  # (65)
+        gradient_br += np.sum(delta_zr[k], axis=0)  # (66)
+        gradient_Wxu += x[k].T @ delta_zu[k]  # (67)
+        gradient_Whu += h[k - 1].T @ delta_zu[k]  # (68)
+        gradient_bu += np.sum(delta_zu[k], axis=0)  # (69)
+        gradient_Wxc += x[k].T @ delta_zc[k]  # (70)
+        gradient_Whc += h[k - 1].T @ delta_p[k]  # (71)
+        gradient_bxc += np.sum(delta_zc[k], axis=0)  # (72)
+        gradient_bhc += np.sum(delta_p[k], axis=0)  # (73)
+    gradient_Wy += h[T].T @ delta_y[T]  # (74)
+    gradient_by += np.sum(delta_y[T], axis=0)  # (75)
+    return Parameters(
+        gradient_Wxr,
+        gradient_Whr,
+        gradient_br,
+        gradient_Wxu,
+        gradient_Whu,
+        gradient_bu,
+        gradient_Wxc,
+        gradient_Whc,
+        gradient_bxc,
+        gradient_bhc,
+        gradient_Wy,
+        gradient_by,
+    )
+
+
+def logistic(z: Array) -> Array:
+    """σ(z) = 1 / (1 + exp(-z)), by a form that no z makes overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+def time_first(X: ArrayLike, parameters: Parameters) -> Array:
+    """Copies sequences, one a row (N × T × D), into steps, one a row: row k holds step k, and row 0 is left zero.
+
+    The copy is floating point, and complex where a parameter is.
+    """
+    sequences = np.asarray(X)
+    if sequences.dtype.kind not in "biufc":
+        raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
+    if sequences.ndim != 3 or sequences.size == 0:
+        raise ValueError(f"X holds N sequences of T steps, N × T × D; its shape is {sequences.shape}")
+    floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
+    N, T = sequences.shape[:2]
+    steps = np.zeros((T + 1, N, *sequences.shape[2:]), np.result_type(floating, *parameters))
+    steps[1:] = np.swapaxes(sequences, 0, 1)
+    return steps
+
+
+def as_targets(t: ArrayLike, steps: Array) -> Array:
+    """The targets (N × M), one for each of the sequences in `steps`, in the same floating point."""
+    targets = np.asarray(t)
+    if targets.dtype.kind not in "biufc":
+        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
+    if targets.shape != steps.shape[1:]:
+        raise ValueError(f"t holds one row a sequence, {steps.shape[1:]}; its shape is {targets.shape}")
+    return targets.astype(steps.dtype)

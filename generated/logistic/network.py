@@ -1,0 +1,212 @@
+"""The logistic network that counts zeros: its loss and its gradient, by backpropagation through time.
+
+Written by `make derive` from the description of the cell `logistic`.
+The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
+
+All N sequences are computed at once, and time comes first: `s[k]` holds s_k of every sequence. What the caller
+passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Number: TypeAlias = Any
+"""A float; complex where a parameter is complex, as in a complex-step derivative."""
+Shape: TypeAlias = tuple[str | int, ...]
+
+
+class Parameters(NamedTuple):
+    """The weights. Gradients and learning rates come in the same form, one number a weight."""
+
+    Wx: Number
+    """Weight of the input."""
+    Wrec: Number
+    """Weight of the previous state."""
+
+
+SHAPES: dict[str, Shape] = {"Wx": (), "Wrec": ()}
+"""The shape of every weight, in the names of its dimensions; () is a number."""
+DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T"), "t": ("N",)}
+"""The shapes of the inputs and the targets."""
+
+
+class Trace(NamedTuple):
+    """What a forward pass reads and computes: arrays with time first, row k for step k of all sequences."""
+
+    x: Array
+    """0 or 1. Shape (T + 1, N), row 0 not used."""
+    z: Array
+    """Pre-activation. Shape (T + 1, N), row 0 not used."""
+    s: Array
+    """Between 0 and 1, but for the last step. Shape (T + 1, N)."""
+
+
+class Adjoints(NamedTuple):
+    """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
+
+    delta_z: Array
+    """Derivative of the loss with respect to z[k]. Shape (T + 1, N)."""
+    delta_s: Array
+    """Derivative of the loss with respect to s[k]. Shape (T + 1, N)."""
+
+
+def forward(parameters: Parameters, X: ArrayLike) -> Trace:
+    """Runs the network over all steps.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+
+    Raises:
+        ValueError: X has another shape, or no sequence, or no step.
+    """
+    Wx, Wrec = parameters
+    x = time_first(X, parameters)
+    T, N, dtype = len(x) - 1, x.shape[1], x.dtype
+    z = np.zeros((T + 1, N), dtype)
+    s = np.zeros((T + 1, N), dtype)
+    s[0] = 0  # (1)
+    for k in range(1, T + 1):
+        z[k] = s[k - 1] * Wrec + x[k] * Wx  # (2)
+        s[k] = logistic(z[k])  # (3)
+    s[T] = z[T]  # (4)
+    return Trace(x, z, s)
+
+
+def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
+    """Runs back through time, from the loss to the first step.
+
+    Args:
+        parameters: The weights.
+        trace: What the forward pass computed with them.
+        t: The targets, N.
+
+    Raises:
+        ValueError: t has another shape.
+    """
+    Wrec = parameters.Wrec
+    s = trace.s
+    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    t = as_targets(t, s)
+    delta_z = np.zeros((T + 1, N), dtype)
+    delta_s = np.zeros((T + 1, N), dtype)
+    delta_s[T] = 2 / N * (s[T] - t)  # (33)
+    delta_z[T] = delta_s[T]  # (34)
+    for k in range(T - 1, 0, -1):
+        delta_s[k] = delta_z[k + 1] * Wrec  # (35)
+        delta_z[k] = delta_s[k] * s[k] * (1 - s[k])  # (36)
+    return Adjoints(delta_z, delta_s)
+
+
+def predict(parameters: Parameters, X: ArrayLike) -> Array:
+    """The output s[T] of the network for every sequence, N numbers.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+    """
+    trace = forward(parameters, X)
+    output: Array = trace.s[-1]
+    return output
+
+
+def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
+    """The loss on the data.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+        t: The targets, N.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    return loss_of(forward(parameters, X), t)
+
+
+def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
+    """The loss on the data, and its derivative with respect to every weight.
+
+    Args:
+        parameters: The weights.
+        X: The inputs, N × T.
+        t: The targets, N.
+
+    Raises:
+        ValueError: X or t has another shape.
+    """
+    trace = forward(parameters, X)
+    adjoints = backward(parameters, trace, t)
+    return loss_of(trace, t), sum_over_time(trace, adjoints)
+
+
+def gradients(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Parameters:
+    """The derivative of the loss with respect to every weight; see `value_and_gradient`."""
+    return value_and_gradient(parameters, X, t)[1]
+
+
+def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parameters) -> Parameters:
+    """The weights after one step of gradient descent."""
+    Wx, Wrec = parameters
+    Wx = Wx - learning_rates.Wx * gradient.Wx  # (41)
+    Wrec = Wrec - learning_rates.Wrec * gradient.Wrec  # (42)
+    return Parameters(Wx, Wrec)
+
+
+def loss_of(trace: Trace, t: ArrayLike) -> Number:
+    """The loss of what a forward pass computed."""
+    s = trace.s
+    T = len(s) - 1
+    t = as_targets(t, s)
+    value = np.mean((s[T] - t) ** 2)  # (5)
+    return value
+
+
+def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
+    """The gradient: what every step of every sequence contributes, added up."""
+    x, s = trace.x, trace.s
+    delta_z = adjoints.delta_z
+    T = len(s) - 1
+    gradient_Wx = 0
+    gradient_Wrec = 0
+    for k in range(1, T + 1):
+        gradient_Wx += delta_z[k] @ x[k]  # (38)
+        gradient_Wrec += delta_z[k] @ s[k - 1]  # (40)
+    return Parameters(gradient_Wx, gradient_Wrec)
+
+
+def logistic(z: Array) -> Array:
+    """σ(z) = 1 / (1 + exp(-z)), by a form that no z makes overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+def time_first(X: ArrayLike, parameters: Parameters) -> Array:
+    """Copies sequences, one a row (N × T), into steps, one a row: row k holds step k, and row 0 is left zero.
+
+    The copy is floating point, and complex where a parameter is.
+    """
+    sequences = np.asarray(X)
+    if sequences.dtype.kind not in "biufc":
+        raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
+    if sequences.ndim != 2 or sequences.size == 0:
+        raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
+    floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
+    N, T = sequences.shape[:2]
+    steps = np.zeros((T + 1, N, *sequences.shape[2:]), np.result_type(floating, *parameters))
+    steps[1:] = np.swapaxes(sequences, 0, 1)
+    return steps
+
+
+def as_targets(t: ArrayLike, steps: Array) -> Array:
+    """The targets (N), one for each of the sequences in `steps`, in the same floating point."""
+    targets = np.asarray(t)
+    if targets.dtype.kind not in "biufc":
+        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
+    if targets.shape != steps.shape[1:]:
+        raise ValueError(f"t holds one target a sequence, {steps.shape[1]} of them; its shape is {targets.shape}")
+    return targets.astype(steps.dtype)

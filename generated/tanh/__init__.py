@@ -1,0 +1,4 @@
+"""The tanh network with an output weight.
+
+Written by `python -m derive`: `network.py` computes it, `derivation.html`, `.tex` and `.md` derive it, line for line.
+"""

@@ -1,0 +1,55 @@
+"""The guide "Write your own cell": its cell, its commands and its messages are as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from derive.__main__ import main
+
+GUIDE = (Path(__file__).parents[1] / "docs/write_your_own_cell.md").read_text(encoding="utf-8")
+CELL = re.search(r"```python\n(.*?)```", GUIDE, re.S)[1]
+COMMANDS = re.findall(r"^python (-m .*)$", GUIDE, re.M)
+MESSAGES = re.findall(r"^derive: error: .*$", GUIDE, re.M)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the guide has been followed up to the training."""
+    folder = tmp_path_factory.mktemp("guide")
+    (folder / "forgetful.py").write_text(CELL, encoding="utf-8")
+    ran(COMMANDS[0], folder)
+    return folder
+
+
+def ran(command: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, *command.split()], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_cell_is_derived_certified_and_shown(folder):
+    names = {path.name for path in (folder / "my_net/forgetful").iterdir()}
+    assert {"derivation.html", "derivation.md", "derivation.tex", "network.py", "certificate.json"} <= names
+
+
+def test_the_network_learns(folder):
+    (error,) = re.findall(r"mean squared error on 2000 unseen sequences: ([\d.e-]+)", ran(COMMANDS[1], folder))
+    assert float(error) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("x[k] @ W_xf", "x[k] @ W_hf", MESSAGES[0]),
+        ("Eq(h[k], (1 - f[k]) * h[k - 1] + f[k] * c[k])", "Eq(h[k], __import__('sympy').floor(c[k]))", MESSAGES[1]),
+    ],
+)
+def test_the_messages_are_those_of_the_guide(right, wrong, message, tmp_path, capsys):
+    assert right in CELL
+    path = tmp_path / "forgetful.py"
+    path.write_text(CELL.replace(right, wrong), encoding="utf-8")
+    assert main([str(path), "--out", str(tmp_path / "my_net")]) == 2
+    assert capsys.readouterr().err.strip() == message
