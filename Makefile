@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# Which optional dependencies; witnesses, for tests/test_witnesses.py, is the one that is left out.
+EXTRAS ?= test,lint
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -48,15 +50,16 @@ clean: ## remove .venv, caches and what git ignores in generated/
 	rm -f generated/*/figures/*.pdf
 
 # The stamp's date cannot tell that .venv's interpreter has gone (a system upgrade), nor that
-# PYTHON now names another version: ask both.
+# PYTHON now names another version: ask both. The stamp holds the EXTRAS that were installed.
 minor := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 have := $(shell $(RUN) $(minor) 2>/dev/null)
 want := $(if $(filter file,$(origin PYTHON)),$(have),$(shell $(PYTHON) $(minor) 2>/dev/null))
 rebuild := $(if $(and $(have),$(filter $(have),$(want))),,FORCE)
+extend := $(if $(filter $(EXTRAS),$(shell cat $(READY) 2>/dev/null)),,FORCE)
 
 # The stamp goes first and comes back last: an interrupted run leaves none, and the next run
 # starts with an empty .venv. setuptools comes before the rest so that the build uses the pinned one.
-$(READY): pyproject.toml constraints.txt $(rebuild)
+$(READY): pyproject.toml constraints.txt $(rebuild) $(extend)
 	@$(PYTHON) -c '' 2>/dev/null || { echo "derive needs Python 3.11 or newer, and '$(PYTHON)'" \
 	  "does not run: install it (Debian: apt install python3 python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "derive needs" \
@@ -69,5 +72,5 @@ $(READY): pyproject.toml constraints.txt $(rebuild)
 	else echo "Setting up $(VENV) (once, about a minute) …"; $(PYTHON) -m venv --clear $(VENV); fi
 	@rm -f $@
 	@$(PIP) setuptools
-	@$(PIP) --no-build-isolation -e '.[test,lint]'
-	@touch $@
+	@$(PIP) --no-build-isolation -e '.[$(EXTRAS)]'
+	@echo '$(EXTRAS)' > $@

@@ -1,0 +1,248 @@
+"""Cells that nobody would write: drawn at random, derived, printed, run, and compared with the complex step."""
+
+from __future__ import annotations
+
+from itertools import count
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+from mpmath import mpf
+from sympy import Eq, Expr, Rational, sin, tanh
+
+from derive import (
+    Cell,
+    CellError,
+    Dimension,
+    Input,
+    Intermediate,
+    Label,
+    Parameter,
+    State,
+    T,
+    Target,
+    k,
+    logistic,
+    logistic_cross_entropy,
+    mean,
+    softmax_cross_entropy,
+    softplus,
+    total,
+)
+from derive.certify import complex_step, draw_numbers
+from derive.lower import lower
+from derive.numpy_code import load, print_network
+from derive.pipeline import write_derivation
+from derive.points import NUDGE, point_of
+from derive.quantities import Shape, atoms_of, quantity_of
+
+D, H, G, M = map(Dimension, "DHGM")
+BOUND = 1e-10
+"""How far a gradient may be from the complex step, relative to its largest entry."""
+REFUSED = "the last step looks back differently from the others, and the initial state is learnt"
+
+
+class Author:
+    """Draws expressions, and declares the weights in them."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw, self.weights, self._numbers = draw, [], count(1)
+
+    def one_of(self, *choices: Any) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def weight(self, *shape: Dimension) -> Parameter:
+        """A new weight or, now and then, one that is used already."""
+        if (alike := [w for w in self.weights if w.dimensions == shape]) and self.one_of(True, False, False):
+            return self.one_of(*alike)
+        self.weights.append(Parameter(f"w{next(self._numbers)}", shape=shape))
+        return self.weights[-1]
+
+    def product(self, atom: Expr, shape: Shape) -> Expr:
+        """What is known, times a weight, a matrix or a transposed one."""
+        rows = atom.quantity.dimensions
+        if not rows:
+            return atom * self.weight()
+        return atom @ (self.weight(*rows, *shape) if self.one_of(True, True, False) else self.weight(*shape, *rows).T)
+
+    def expression(self, shape: Shape, known: list[Expr], depth: int = 2) -> Expr:
+        """An expression of this shape, of quantities at a step that are known."""
+        alike = [atom for atom in known if atom.quantity.dimensions == shape]
+        deeper = ("sum", "Hadamard", "function", "scaled", "biased") if depth else ()
+        kind = self.one_of("product", *(["known"] if alike else []), *deeper)
+        if kind == "known":
+            return self.one_of(*alike)
+        if kind == "product":
+            return self.product(self.one_of(*known), shape)
+        inner = self.expression(shape, known, depth - 1)
+        match kind:
+            case "sum":
+                return inner + self.expression(shape, known, depth - 1)
+            case "Hadamard":
+                return inner * self.expression(shape, known, depth - 1)
+            case "function":
+                return self.one_of(tanh, logistic, softplus, sin)(inner)
+            case "scaled":
+                return self.weight() * inner
+            case _:
+                return inner + self.weight(*shape)
+
+
+@st.composite
+def cells(draw: st.DrawFn) -> Cell:
+    """A cell of one to three states, of rows or of numbers."""
+    author = Author(draw)
+    choose = author.one_of
+    rows = choose(True, True, False)
+
+    def shape(*sizes: Dimension) -> Shape:
+        return (choose(*sizes),) if rows else ()
+
+    x, y = Input("x", shape=shape(D, D, H, M)), Intermediate("y", shape=shape(M))
+    states = [State(f"s{i}", shape=shape(H, G, M)) for i in range(choose(1, 2, 3))]
+    inner = [Intermediate(f"z{i}", shape=shape(H, G, M)) for i in range(choose(0, 1, 2))]
+    equations = [
+        Eq(s[0], choose(0, 0, 1, Rational(1, 2), author.weight(*s.dimensions), tanh(author.weight(*s.dimensions))))
+        for s in states
+    ]
+    known = [x[k], *(s[k - 1] for s in states)]
+    own_last = choose(None, None, *states, *inner)
+    for q in draw(st.permutations([*states, *inner])):
+        equations.append(Eq(q[k], author.expression(q.dimensions, known)))
+        if q == own_last:
+            equations.append(Eq(q[T], author.expression(q.dimensions, known).subs(k, T)))
+        known.append(q[k])
+
+    # What nothing else uses goes into the output; a state of its shape may be the output itself.
+    used = {quantity_of(atom) for equation in equations for atom in atoms_of(equation.rhs)}
+    unused = [q for q in (x, *states, *inner) if q not in used]
+    at = choose(k, T)
+    output = choose(y, *(s for s in states if s.dimensions == y.dimensions and set(unused) <= {s}))
+    if output == y:
+        right = author.expression(y.dimensions, known) + sum(author.product(q[k], y.dimensions) for q in unused)
+        equations.append(Eq(y[at], right.subs(k, at)))
+    at = choose(k, T) if at == k else T
+
+    t, label = Target("t", shape=y.dimensions), Label("t")
+    target = t[k] if at == k else t
+    losses = [mean(_summed((output[at] - target) ** 2)), mean(_summed(logistic_cross_entropy(output[at], target)))]
+    if rows:
+        losses.append(mean(softmax_cross_entropy(output[at], label[k] if at == k else label)))
+    loss = choose(*losses) + choose(0, 0, author.weight() ** 2 / 10)
+    used = {quantity_of(atom) for side in (*(each.rhs for each in equations), loss) for atom in atoms_of(side)}
+    declared = (*author.weights, x, *states, *inner, y, t, label)
+    quantities = tuple(q for q in declared if q in used)
+    sized = {size for q in (*author.weights, x) if q in used for size in q.dimensions}
+    assume(used & {*author.weights} and all({*q.dimensions} <= sized for q in quantities))  # else no data say how large
+    return Cell("drawn", "A cell drawn at random", quantities, tuple(equations), output[at], loss)
+
+
+def _summed(entries: Expr) -> Expr:
+    return total(entries) if any(quantity_of(atom).dimensions for atom in atoms_of(entries)) else entries
+
+
+@st.composite
+def numbers(draw: st.DrawFn, cell: Cell, network: ModuleType) -> tuple[Any, ...]:
+    """Weights, inputs and targets for a cell, of random sizes."""
+    steps, sequences = draw(st.integers(1, 7)), draw(st.integers(1, 4))
+    sizes = dict(zip((D, H, G, M), draw(st.permutations(range(1, 5))), strict=True))
+    generator = np.random.default_rng(draw(st.integers(0, 999)))
+
+    def uniform(shape: Shape, *before: int) -> Any:
+        return generator.uniform(-0.7, 0.7, (*before, *(sizes[size] for size in shape)))[()]
+
+    (target,), every_step = cell.targets, (steps,) if cell.target_at_every_step else ()
+    t = uniform(target.dimensions, sequences, *every_step)
+    if isinstance(target, Label):
+        t = generator.integers(0, sizes[M], t.shape)
+    parameters = network.Parameters(*(uniform(weight.dimensions) for weight in cell.parameters))
+    return parameters, uniform(cell.inputs[0].dimensions, sequences, steps), t
+
+
+def assert_gradient_is_the_complex_step(cell: Cell, network: ModuleType, given_numbers: tuple[Any, ...]) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, gradient = network.value_and_gradient(*given_numbers)
+    if not abs(value) < 1e6:
+        return  # a state that is squared at every step overflows
+    point = point_of(cell, *given_numbers, mpf(NUDGE), mpf)
+    assert float(value) == pytest.approx(float(point.loss(point.trace)), rel=BOUND)
+    expected = complex_step(network, *given_numbers)
+    largest = max(np.abs(slope).max() for slope in expected)
+    for name, ours, theirs in zip(gradient._fields, gradient, expected, strict=True):
+        assert np.shape(ours) == theirs.shape, name
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=BOUND * largest, err_msg=name)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+@given(cells(), st.data())
+def test_the_gradient_of_a_random_cell_is_the_complex_step(cell, data):
+    note("\n".join(map(str, (*cell.equations, cell.loss))))
+    try:
+        source = print_network(lower(write_derivation(cell)))
+    except CellError as error:
+        assume(REFUSED not in str(error))
+        raise
+    network = load(source, cell.name)
+    assert_gradient_is_the_complex_step(cell, network, data.draw(numbers(cell, network)))
+
+
+# --- what the test above has found, as small as it gets --------------------------------------------------------------
+
+V, W = Parameter("V", shape=(D, H)), Parameter("W", shape=(D, H))
+a, w = Parameter("a", shape=(D,)), Parameter("w")
+x, s, z = Input("x", shape=(D,)), State("s", shape=(H,)), Intermediate("z", shape=(H,))
+c, t, t_c = State("c", shape=(D,)), Target("t", shape=(H,)), Target("t", shape=(D,))
+n, r, y, t_r, v = Input("n1", "n_1"), State("r"), Intermediate("y"), Target("t"), Target("v")
+rows = mean(total((s[T] - t) ** 2))
+
+
+def described(*equations: Eq, loss: Expr) -> Cell:
+    """A cell of these equations, with the quantities that they use."""
+    used = {quantity_of(atom) for side in (*equations, loss) for atom in atoms_of(side)}
+    (output,) = {atom for atom in atoms_of(loss) if isinstance(quantity_of(atom), State | Intermediate)}
+    quantities = tuple(q for q in (V, W, a, w, x, n, r, s, c, z, y, t, t_c, t_r, v) if q in used)
+    return Cell("found", "A cell once derived wrongly", quantities, equations, output, loss)
+
+
+FOUND = {
+    "an output of every step, beside a last step of its own": described(
+        Eq(r[0], 0), Eq(r[k], w * n[k]), Eq(r[T], n[T]), Eq(y[k], w * r[k]), loss=mean((y[T] - t_r) ** 2)
+    ),
+    "a state after one with a last step of its own": described(
+        Eq(y[k], sin(w * n[k])),
+        Eq(y[T], w * n[T]),
+        Eq(r[0], 0),
+        Eq(r[k], r[k - 1] + y[k]),
+        loss=mean((r[T] - t_r) ** 2),
+    ),
+    "a power of a matrix product": described(Eq(s[0], 0), Eq(s[k], (x[k] @ W) ** 2), loss=rows),
+    "a weight that the last step does not use": described(
+        Eq(s[0], 0), Eq(s[k], s[k - 1] + x[k] @ W), Eq(s[T], s[T - 1] + x[T] @ V), loss=rows
+    ),
+    "a dimension that the input has and no weight": described(
+        Eq(c[0], 0), Eq(c[k], sin(w * c[k - 1] + x[k])), loss=mean(total((c[T] - t_c) ** 2))
+    ),
+    "a row that a number is the factor of": described(
+        Eq(c[0], a), Eq(c[k], w * c[k - 1] + x[k]), loss=mean(total((c[T] - t_c) ** 2))
+    ),
+    "a target of another name than t": described(
+        Eq(r[0], 0), Eq(r[k], sin(w * r[k - 1] + n[k])), loss=mean((r[T] - v) ** 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("cell", FOUND.values(), ids=FOUND)
+def test_the_gradient_of_a_cell_once_derived_wrongly_is_the_complex_step(cell, steps):
+    network = load(print_network(lower(write_derivation(cell))), cell.name)
+    assert_gradient_is_the_complex_step(
+        cell, network, draw_numbers(cell, network, 2, steps, np.random.default_rng(0))[:3]
+    )
+
+
+def test_a_dimension_that_neither_a_weight_nor_the_input_has_is_refused():
+    with pytest.raises(CellError, match="H"):
+        described(Eq(s[0], 1), Eq(s[k], w * s[k - 1] + n[k]), loss=rows)
