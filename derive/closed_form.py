@@ -62,7 +62,7 @@ class Affine:
 
 def affine(cell: Cell) -> Affine | None:
     """The recurrence of `cell` in affine form; None where it has none, or where more than one quantity takes part."""
-    if len(cell.computed) != 1 or cell.has_own_last_step or cell.loss_at_every_step:
+    if not cell.is_scalar or len(cell.computed) != 1 or cell.has_own_last_step or cell.loss_at_every_step:
         return None
     if any(partial_of_loss(cell.loss, weight) != S.Zero for weight in cell.parameters):
         return None

@@ -119,9 +119,10 @@ class Point:
 
     def loss(self, values: Mapping[Expr, Value]) -> Value:
         """The loss, from the values of a forward pass."""
-        if not self.cell.loss_at_every_step:
-            return self._compute(self.cell.loss, values, {})
-        return sum(self._compute(self.cell.loss, values, {k: step}) for step in range(1, self.steps + 1))
+        with mpmath.workdps(DIGITS):
+            if not self.cell.loss_at_every_step:
+                return self._compute(self.cell.loss, values, {})
+            return sum(self._compute(self.cell.loss, values, {k: step}) for step in range(1, self.steps + 1))
 
     def value(self, expression: Expr, index: Mapping[Symbol, int] | None = None) -> Value:
         """What `expression` is worth here.

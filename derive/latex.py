@@ -287,7 +287,7 @@ class Formulas(LatexPrinter):
         if isinstance(base, Function) and exponent.is_Integer and not isinstance(base, exp):
             return self._print_Function(base, self._print(exponent))
         text = self._print(base)
-        if (isinstance(base, Add | Mul | Total | Partial | Rational) and not _is_whole(base)) or "^" in text:
+        if (isinstance(base, Add | Mul | Total | Partial | Rational | Product) and not _is_whole(base)) or "^" in text:
             text = rf"\left( {text} \right)"
         return f"{text}^{{{self._print(exponent)}}}"
 

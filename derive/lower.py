@@ -36,15 +36,20 @@ def loop(equations: Iterable[Equation]) -> ForTime:
 
 
 def forward_pass(derivation: Derivation) -> tuple[Statement, ...]:
-    """The states and intermediates of every step."""
-    forward = derivation.forward
-    last = tuple(assign(equation) for equation in forward.last)
-    return (
-        *(Allocate(quantity) for quantity in derivation.cell.computed),
+    """The states and intermediates of every step; the last one by itself where it has equations of its own."""
+    cell, forward = derivation.cell, derivation.forward
+    start: tuple[Statement, ...] = (
+        *(Allocate(quantity) for quantity in cell.computed),
         *(assign(equation) for equation in forward.initial),
-        loop(forward.step),
-        *last,
     )
+    every_step = tuple(assign(equation) for equation in forward.step)
+    own = {equation.lhs.quantity: equation.number for equation in forward.last}
+    if not cell.has_own_last_step:
+        outputs = (Assign(q[T], right, own[q]) for q, right in cell.last_step.items() if q in own)
+        return (*start, ForTime(S.One, T, False, every_step), *outputs)
+    numbers = {equation.lhs.quantity: equation.number for equation in forward.step} | own
+    last_step = (Assign(q[T], right, numbers[q]) for q, right in cell.last_step.items())
+    return (*start, ForTime(S.One, T - 1, False, every_step), *last_step)
 
 
 def loss_value(derivation: Derivation) -> tuple[Statement, ...]:

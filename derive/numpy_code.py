@@ -168,7 +168,8 @@ class Code(Printer):
             return f"np.sqrt({text})"
         if power.exp == S.NegativeOne:
             return f"1 / {self._factor(base)}"
-        if isinstance(base, Add | Mul | Pow | Rational) and not (isinstance(base, Integer) and base >= 0):
+        brackets = Add | Mul | Pow | Rational | Product | BatchOuter
+        if isinstance(base, brackets) and not (isinstance(base, Integer) and base >= 0):
             text = f"({text})"
         exponent = self._print(power.exp)
         simple = isinstance(power.exp, Integer | Symbol | Quantity) and not power.exp.is_negative
@@ -282,7 +283,10 @@ def sizes(cell: Cell, statements: tuple[Statement, ...], reference: str) -> list
         "N": (N in used, f"{reference}.shape[1]"),
         "dtype": (allocates, f"{reference}.dtype"),
     }
-    # A dimension is read off the first weight that has it.
+    # A dimension is read off the first weight that has it, or off the input.
+    inputs = reference if reference == cell.inputs[0].name else f"trace.{cell.inputs[0].name}"
+    for axis, size in enumerate(cell.inputs[0].dimensions, start=2):
+        wanted[str(size)] = (size in used, f"{inputs}.shape[{axis}]")
     for weight in reversed(cell.parameters):
         for axis, size in enumerate(weight.dimensions):
             wanted[str(size)] = (size in used, f"parameters.{weight.name}.shape[{axis}]")
@@ -318,9 +322,7 @@ class Bodies:
             every = adjoints_of(program)
             lines += unpack("adjoints", self._names(every, statements), [q.name for q in every])
         lines += sizes(cell, statements, self._reference)
-        return lines + [
-            f"{name} = as_targets({name}, {self._matched})" for name in self._names(cell.targets, statements)
-        ]
+        return lines + [f"{name} = as_targets(t, {self._matched})" for name in self._names(cell.targets, statements)]
 
     def arguments(self, statements: tuple[Statement, ...], *others: str) -> str:
         """The arguments of a helper function: the parameters only where they are used."""

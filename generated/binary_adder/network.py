@@ -220,7 +220,10 @@ def sum_over_time(parameters: Parameters, trace: Trace, adjoints: Adjoints) -> P
 
 def logistic(z: Array) -> Array:
     """σ(z) = 1 / (1 + exp(-z)), by a form that no z makes overflow."""
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
+    positive = np.real(z) > 0
+    power = np.exp(np.where(positive, -z, z))
+    value: Array = np.where(positive, 1, power) / (1 + power)
+    return value
 
 
 def logistic_cross_entropy(y: Array, t: Array) -> Array:

@@ -71,9 +71,10 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
     z = np.zeros((T + 1, N), dtype)
     s = np.zeros((T + 1, N), dtype)
     s[0] = 0  # (1)
-    for k in range(1, T + 1):
+    for k in range(1, T):
         z[k] = s[k - 1] * Wrec + x[k] * Wx  # (2)
         s[k] = logistic(z[k])  # (3)
+    z[T] = s[T - 1] * Wrec + x[T] * Wx  # (2)
     s[T] = z[T]  # (4)
     return Trace(x, z, s)
 
@@ -182,7 +183,10 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
 
 def logistic(z: Array) -> Array:
     """σ(z) = 1 / (1 + exp(-z)), by a form that no z makes overflow."""
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
+    positive = np.real(z) > 0
+    power = np.exp(np.where(positive, -z, z))
+    value: Array = np.where(positive, 1, power) / (1 + power)
+    return value
 
 
 def time_first(X: ArrayLike, parameters: Parameters) -> Array:
