@@ -245,4 +245,4 @@ def test_the_gradient_of_a_cell_once_derived_wrongly_is_the_complex_step(cell, s
 
 def test_a_dimension_that_neither_a_weight_nor_the_input_has_is_refused():
     with pytest.raises(CellError, match="H"):
-        described(Eq(s[0], 1), Eq(s[k], w * s[k - 1] + n[k]), loss=rows)
+        described(Eq(s[0], 1), Eq(s[k], w * s[k - 1]), Eq(r[0], 0), Eq(r[k], r[k - 1] + n[k]), loss=rows)
