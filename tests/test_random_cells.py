@@ -165,7 +165,7 @@ def numbers(draw: st.DrawFn, cell: Cell, network: ModuleType) -> tuple[Any, ...]
 def assert_gradient_is_the_complex_step(cell: Cell, network: ModuleType, given_numbers: tuple[Any, ...]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         value, gradient = network.value_and_gradient(*given_numbers)
-    if not abs(value) < 1e6:
+    if not abs(value) < 50:
         return  # a state that is squared at every step overflows
     point = point_of(cell, *given_numbers, mpf(NUDGE), mpf)
     assert float(value) == pytest.approx(float(point.value(LOSS)), rel=BOUND)
