@@ -289,7 +289,12 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
 
 def _check_shapes(cell: Cell, wrong: Wrong) -> None:
     names = {quantity.name for quantity in cell.quantities}
+    told = {size for quantity in (*cell.parameters, *cell.inputs) for size in quantity.dimensions}
     for dimension in cell.dimensions:
+        if dimension not in told:
+            wrong(
+                f"dimension {dimension}", "neither a weight nor the input has it", "give it to one, or write a number"
+            )
         if not dimension.name.isidentifier() or dimension.name in RESERVED | names:
             wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
     for equation in cell.equations:

@@ -50,8 +50,8 @@ def binary_addition(examples: int, bits: int, seed: int) -> Task:
     drawn = min(examples + UNSEEN, numbers**2)
     first, second = np.divmod(np.random.default_rng(seed).choice(numbers**2, drawn, replace=False), numbers)
     places = np.arange(bits)
-    X = np.stack([number[:, np.newaxis] >> places & 1 for number in (first, second)], axis=-1)
-    t = (first + second)[:, np.newaxis, np.newaxis] >> places[:, np.newaxis] & 1
+    X = np.stack([number[:, np.newaxis] // 2**places % 2 for number in (first, second)], axis=-1)
+    t = (first + second)[:, np.newaxis, np.newaxis] // 2 ** places[:, np.newaxis] % 2
 
     def show(predict: Predict) -> list[str]:
         answers = (predict(X[examples:]) > 0).astype(int)  # unseen, bits, 1: above 0, the logistic of it is above 1/2

@@ -283,6 +283,7 @@ def test_git_tracks_all_that_is_derived(files, require_tool):
         "ls-files",
         "generated/linear",
         ":(glob)generated/*.py",
+        ":(glob)generated/*.md",
     ]
     tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     theirs = {f"generated/{name}" for name in files if not name.startswith("assets/") and not name.endswith(".pdf")}
