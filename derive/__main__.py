@@ -164,7 +164,7 @@ def read_cell(path: Path) -> Cell:
         raise UsageError(f"{path}{line}: {error.msg}") from error
     except SystemExit as error:
         raise UsageError(f"{path}: it ends the program by itself; take that out") from error
-    except Exception as error:
+    except Exception as error:  # a user's file may raise anything
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
         line = f", line {lines[-1]}" if lines else ""

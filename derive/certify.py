@@ -24,7 +24,7 @@ from derive.cell import Cell
 from derive.derivation import Derivation, Equation
 from derive.errors import CertificateError
 from derive.evaluate import Point, Value
-from derive.numpy_code import load
+from derive.modules import load
 from derive.operations import BatchMean, BatchSum
 from derive.points import NUDGE, example_point, point_of, random_point, small_sizes, with_rates
 from derive.quantities import Label, N, T, bare_of, indexed_of, k

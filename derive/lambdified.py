@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from sympy import Expr, S, Symbol, lambdify
 
-from derive.numpy_code import Code, adjoints_of, load, print_network, trace_of
+from derive.modules import adjoints_of, load, print_network, trace_of
+from derive.numpy_code import Code
 from derive.operations import Total
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
 from derive.quantities import LOSS, At, LearningRate, N, T, bare_of, indexed_of, k

@@ -12,7 +12,7 @@ from derive.html import Html
 from derive.lambdified import Lambdified
 from derive.latex import Formulas
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 from derive.pipeline import STEPS, write_derivation
 from derive.templating import render
 

@@ -24,7 +24,7 @@ from derive.figures import draw
 from derive.html import print_html
 from derive.lower import lower
 from derive.markdown import print_markdown
-from derive.numpy_code import load, print_example, print_network, print_task_example
+from derive.modules import load, print_example, print_network, print_task_example
 from derive.optimizer_files import print_optimizers, print_optimizers_page
 from derive.templating import render
 from derive.tex import print_tex

@@ -18,7 +18,7 @@ from derive.__main__ import find_cells
 from derive.cell import Cell
 from derive.certify import draw_numbers
 from derive.lower import lower
-from derive.numpy_code import load, print_network
+from derive.modules import load, print_network
 from derive.outputs import files_of_cell, formatted
 from derive.pipeline import write_derivation
 from derive.quantities import Label

@@ -9,7 +9,7 @@ from sympy import Eq, Function, Symbol, tanh
 
 from derive import Cell, CellError, Example, Input, Intermediate, N, Parameter, State, T, Target, k, mean
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 
 W, U = Parameter("W"), Parameter("U")
 x, z, s, t = Input("x"), Intermediate("z"), State("s"), Target("t")

@@ -14,7 +14,7 @@ from derive.cells.linear import W_rec, cell, s
 from derive.certify import certify, check_against_diff, check_code, check_equation, points_for
 from derive.derivation import Derivation, Equation
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 from derive.operations import BatchSum, Partial
 from derive.rules import ADJOINT, Relation
 

@@ -14,7 +14,7 @@ from derive import DeriveError, N, T, derive, k
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.derivation import Derivation, Equation, Remark, Table
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 from derive.operations import (
     BatchMean,
     BatchSum,

@@ -21,7 +21,7 @@ from derive import (
 )
 from derive.certify import certify
 from derive.lower import lower
-from derive.numpy_code import load, print_network
+from derive.modules import load, print_network
 from derive.operations import ELEMENTWISE
 from derive.pipeline import write_derivation
 

@@ -44,6 +44,7 @@ LAYERS = {
         "templating",
         "latex",
         "numpy_code",
+        "modules",
         "optimizer_files",
         "lambdified",
         "document",

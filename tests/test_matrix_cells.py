@@ -28,7 +28,7 @@ from derive import (
 from derive.certify import certify
 from derive.derivation import Derivation
 from derive.lower import lower
-from derive.numpy_code import load, print_network
+from derive.modules import load, print_network
 from derive.pipeline import write_derivation
 from derive.quantities import Product, Quantity
 

@@ -20,7 +20,7 @@ from derive.adjoints import partial
 from derive.certify import check_code, check_equation, points_for
 from derive.derivation import Derivation
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 from derive.operations import BatchMean, BatchOuter, BatchSum, Chain, EntrySum, Marked, Partial
 from derive.pipeline import write_derivation
 from derive.quantities import At, Product, Transpose

@@ -12,7 +12,7 @@ from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Targ
 from derive.certify import certify, check_against_diff, check_equation, points_for
 from derive.derivation import Derivation, Table
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 
 W, U, b, start = Parameter("W"), Parameter("U"), Parameter("b"), Parameter("start", "w_0")
 x, z, y = Input("x"), Intermediate("z"), Intermediate("y")

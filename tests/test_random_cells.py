@@ -34,7 +34,7 @@ from derive import (
 )
 from derive.certify import complex_step, draw_numbers
 from derive.lower import lower
-from derive.numpy_code import load, print_network
+from derive.modules import load, print_network
 from derive.pipeline import write_derivation
 from derive.points import NUDGE, point_of
 from derive.quantities import LOSS, Shape, atoms_of, quantity_of

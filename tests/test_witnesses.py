@@ -15,7 +15,7 @@ import pytest
 from derive.__main__ import find_cells
 from derive.cell import Cell
 from derive.lower import lower
-from derive.numpy_code import load, print_network
+from derive.modules import load, print_network
 from derive.pipeline import write_derivation
 from derive.quantities import Label
 

@@ -7,7 +7,7 @@ import pytest
 
 from derive.cells import binary_adder, character_model, vanilla_rnn
 from derive.lower import lower
-from derive.numpy_code import print_network
+from derive.modules import print_network
 from derive.pipeline import write_derivation
 
 CELLS = {each.cell.name: each.cell for each in (binary_adder, character_model, vanilla_rnn)}

@@ -8,7 +8,7 @@ import pytest
 from derive import CellError
 from derive.cells import binary_adder, character_model, lstm
 from derive.lower import lower
-from derive.numpy_code import print_network, print_task_example
+from derive.modules import print_network, print_task_example
 from derive.pipeline import write_derivation
 
 TEXT = "the cat sat on the mat, and that was that. " * 20
