@@ -1,4 +1,13 @@
-"""Prints expressions and equations as LaTeX."""
+"""Prints expressions and equations as LaTeX.
+
+How a formula is read, the tightest first; whatever else is meant stands in brackets:
+
+1. powers and transposes, of the letter or the bracket that they stand at;
+2. what stands side by side: matrix products, and numbers times anything;
+3. the product entry by entry, ⊙;
+4. sums Σ, up to the next + or -;
+5. + and -.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +15,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from sympy import Add, Expr, Function, Mul, Pow, Rational, S, Sum, exp, fraction
+from sympy import Add, Expr, Function, Mul, Pow, Rational, S, Sum, Symbol, exp, fraction
 from sympy.matrices import MatrixBase
 from sympy.printing.latex import LatexPrinter
 
@@ -30,6 +39,7 @@ from derive.operations import (
     SpectralRadius,
     Total,
     UpdateJacobian,
+    logistic_cross_entropy,
 )
 from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose, indexed_of
 from derive.rules import Relation
@@ -154,20 +164,19 @@ class Formulas(LatexPrinter):
         return rf"\frac{{d^2 {self._print(of)}}}{{{below}}}"
 
     def _print_Product(self, product: Product) -> str:
-        return " ".join(map(self._factor, product.args))
+        return " ".join(map(self._beside, product.args))
 
     def _print_Transpose(self, transpose: Transpose) -> str:
-        base, subscript, superscript = scripts(self._print(transpose.args[0]))
-        below = f"_{{{subscript}}}" if subscript else ""
-        return rf"{base}{below}^{{{superscript}\top}}"
+        return self._raised(transpose.args[0], r"\top")
 
     def _print_BatchOuter(self, outer: BatchOuter) -> str:
         """Aᵀ B, with one sequence a row."""
-        left, right = map(self._factor, outer.args)
-        return rf"{{{left}}}^{{\top}} {right}"
+        left, right = outer.args
+        return " ".join([self._raised(left, r"\top"), self._beside(right)])
 
     def _print_EntrySum(self, total: EntrySum) -> str:
-        return rf"\sum_{{i}} \left[ {self._print(total.args[0])} \right]_i"
+        entry = "i,j" if len(form_of(total.args[0]).shape) == 2 else "j"
+        return rf"\sum_{{{entry}}} \left[ {self._print(total.args[0])} \right]_{{{entry}}}"
 
     def _print_Function(self, call: Expr, exponent: str = "") -> str:
         """tanh(z), and tanh²(z) for its square."""
@@ -186,12 +195,14 @@ class Formulas(LatexPrinter):
 
     def _print_SoftmaxCrossEntropy(self, entropy: SoftmaxCrossEntropy) -> str:
         y, t = map(self._print, entropy.args)
-        return rf"\left( -\log \mathrm{{softmax}}\left( {y} \right)_{{{t}}} \right)"
+        return rf"-\log \mathrm{{softmax}}\left( {y} \right)_{{{t}}}"
 
     def _print_logistic_cross_entropy(self, entropy: Expr) -> str:
-        y, t = self._print(entropy.args[0]), self._print(entropy.args[1])
-        sigma = rf"\sigma\left( {y} \right)"
-        return rf"\left( -{t} \odot \log {sigma} - \left( 1 - {t} \right) \odot \log \left( 1 - {sigma} \right) \right)"
+        y, t = entropy.args
+        sigma = rf"\sigma\left( {self._print(y)} \right)"
+        times = r" \odot " if form_of(entropy).shape else " "
+        no = rf"\left( 1 - {self._term(t)} \right)"
+        return rf"-{self._times(t)}{times}\log {sigma} - {no}{times}\log \left( 1 - {sigma} \right)"
 
     def _print_BatchSum(self, total: BatchSum) -> str:
         return r"\sum_{n=1}^{N} " + self._inside_batch(total.args[0])
@@ -201,16 +212,13 @@ class Formulas(LatexPrinter):
 
     def _inside_batch(self, inside: Expr) -> str:
         before, self._per_sequence = self._per_sequence, True
-        text = self._bracketed_sum(inside)
+        text = self._term(inside)
         self._per_sequence = before
         return text
 
-    def _bracketed_sum(self, inside: Expr) -> str:
-        return rf"\left( {self._print(inside)} \right)" if isinstance(inside, Add) else self._print(inside)
-
     def _print_Sum(self, total: Sum) -> str:
         index, first, last = map(self._print, total.limits[0])
-        return rf"\sum_{{{index}={first}}}^{{{last}}} {self._bracketed_sum(total.function)}"
+        return rf"\sum_{{{index}={first}}}^{{{last}}} {self._term(total.function)}"
 
     def _print_Hessian(self, hessian: Hessian) -> str:
         return "H"
@@ -232,10 +240,10 @@ class Formulas(LatexPrinter):
         return decimal(rounded)
 
     def _print_Add(self, total: Add, order: str | None = None) -> str:
-        terms = self._terms(total)
-        text = self._print(terms[0])
-        for term in terms[1:]:
-            text += f" - {self._factor(-term)}" if is_negative(term) else f" + {self._print(term)}"
+        first, *others = self._terms(total)
+        text = self._print(first)
+        for term in others:
+            text += f" - {self._term(-term)}" if is_negative(term) else f" + {self._term(term)}"
         return text
 
     def _terms(self, total: Add) -> list[Expr]:
@@ -246,32 +254,60 @@ class Formulas(LatexPrinter):
             number: str = super()._print_Mul(product)
             return number
         if is_negative(product):
-            return f"-{self._factor(-product)}"
+            return f"-{self._term(-product)}"
         coefficient, rest = _split_coefficient(product)
         front = [] if coefficient == S.One else [self._fraction(coefficient)]
         return " ".join([*front, *self._joined(rest)])
 
     def _joined(self, factors: list[Expr]) -> list[str]:
         """Factors in a row, ⊙ between those that are multiplied entry by entry."""
-        parts = []
-        for before, factor in zip([None, *factors], factors, strict=False):
-            if before is not None and form_of(before).shape and form_of(factor).shape:
+        entrywise = [bool(form_of(factor).shape) for factor in factors]
+        parts: list[str] = []
+        for place, factor in enumerate(factors):
+            if entrywise[place] and any(entrywise[:place]):
                 parts.append(r"\odot")
-            parts.append(self._factor(factor))
+            is_last, alone = place == len(factors) - 1, sum(entrywise) < 2
+            if isinstance(factor, SUMS) and not is_last:
+                parts.append(self._bracketed(factor))
+            elif isinstance(factor, PRODUCTS) and alone:
+                parts.append(self._print(factor))
+            else:
+                parts.append(self._times(factor))
         return parts
 
     def _fraction(self, coefficient: Expr) -> str:
-        above, below = fraction(coefficient)
-        return self._print(above) if below == S.One else rf"\frac{{{self._print(above)}}}{{{self._print(below)}}}"
+        """A number, or a number and N, above and below a line."""
+        above, below = map(Mul.make_args, fraction(coefficient))
+        if below == (S.One,):
+            return " ".join(map(self._times, above))
+        lines = (self._print(*part) if len(part) == 1 else " ".join(map(self._times, part)) for part in (above, below))
+        return r"\frac{{{}}}{{{}}}".format(*lines)
 
-    def _factor(self, factor: Expr) -> str:
-        if not isinstance(factor, Add):
-            return self._print(factor)
+    def _term(self, term: Expr) -> str:
+        """What is added, or summed over: a sum, or what begins with a minus, in brackets."""
+        return self._bracketed(term) if isinstance(term, TERMS) or is_negative(term) else self._print(term)
+
+    def _times(self, factor: Expr) -> str:
+        """What is multiplied entry by entry: a matrix product in brackets too."""
+        return self._bracketed(factor) if isinstance(factor, PRODUCTS) else self._term(factor)
+
+    def _beside(self, factor: Expr) -> str:
+        """A factor of a matrix product: what is more than one factor in brackets, but for a further product."""
+        return self._bracketed(factor) if isinstance(factor, (*SUMS, Mul)) else self._term(factor)
+
+    def _raised(self, base: Expr, exponent: str) -> str:
+        """A power or a transpose: all but a single letter, without a superscript of its own, in brackets."""
+        if not isinstance(base, At | Quantity | Symbol) and not (base.is_Integer and base >= 0):
+            return f"{self._bracketed(base)}^{{{exponent}}}"
+        text = self._print(base)
+        return rf"\left( {text} \right)^{{{exponent}}}" if "^" in text else f"{text}^{{{exponent}}}"
+
+    def _bracketed(self, inside: Expr) -> str:
         if self._depth == DEEPEST:
             return r"\left( \cdots \right)"
-        self._depth += 1
-        text = rf"\left( {self._print(factor)} \right)"
-        self._depth -= 1
+        self._depth += isinstance(inside, Add)
+        text = rf"\left( {self._print(inside)} \right)"
+        self._depth -= isinstance(inside, Add)
         return text
 
     def _print_Rational(self, number: Rational) -> str:
@@ -284,24 +320,24 @@ class Formulas(LatexPrinter):
             return rf"\sqrt{{{self._print(base)}}}"
         if isinstance(exponent, Rational) and exponent.is_negative:
             return rf"\frac{{1}}{{{self._print(base**-exponent)}}}"
-        if isinstance(base, Function) and exponent.is_Integer and not isinstance(base, exp):
+        if isinstance(base, Function) and exponent.is_Integer and not isinstance(base, (exp, *TERMS)):
             return self._print_Function(base, self._print(exponent))
-        text = self._print(base)
-        if (isinstance(base, Add | Mul | Total | Partial | Rational | Product) and not _is_whole(base)) or "^" in text:
-            text = rf"\left( {text} \right)"
-        return f"{text}^{{{self._print(exponent)}}}"
+        return self._raised(base, self._print(exponent))
+
+
+TERMS = (Add, logistic_cross_entropy, SoftmaxCrossEntropy)
+"""What is written with + and -."""
+SUMS = (Sum, BatchSum, BatchMean, EntrySum)
+"""What begins with Σ, which takes in all that is multiplied after it."""
+PRODUCTS = (Product, BatchOuter)
+"""What is written side by side."""
 
 
 def _split_coefficient(product: Mul) -> tuple[Expr, list[Expr]]:
     """A product as 2/N times the rest: numbers and N go into one fraction in front."""
-    front = [factor for factor in product.args if factor.is_number or factor in (N, 1 / N)]
+    front = [factor for factor in product.args if factor.is_number or factor.as_base_exp()[0] == N]
     rest = [factor for factor in product.args if factor not in front]
     return Mul(*front), ordered_factors(Mul(*rest, evaluate=False)) if len(rest) > 1 else rest
-
-
-def _is_whole(number: Expr) -> bool:
-    """A number that needs no brackets below an exponent: 2, not -2 or 1/2."""
-    return bool(number.is_Integer and number >= 0)
 
 
 def scripts(latex: str) -> tuple[str, str, str]:

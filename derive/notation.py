@@ -42,7 +42,7 @@ def ordered_terms(total: Expr) -> list[Expr]:
 
 def is_negative(term: Expr) -> bool:
     """Whether a term is written with a minus in front."""
-    return bool(term.could_extract_minus_sign()) and not isinstance(term, Add)
+    return bool(term.as_coeff_Mul()[0].is_negative) and not isinstance(term, Add)
 
 
 def _is_sum(expression: Expr) -> bool:
