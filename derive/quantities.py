@@ -23,6 +23,8 @@ from sympy.core.expr import AtomicExpr
 from sympy.printing.printer import Printer
 from sympy.utilities.iterables import NotIterable
 
+from derive.letters import check_latex, latex_of
+
 k = Symbol("k", integer=True, positive=True)
 """The step, 1 … T."""
 T = Symbol("T", integer=True, positive=True)
@@ -70,9 +72,12 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
 
     Args:
         name: Its name in code, a Python identifier.
-        latex: Its name on paper; the code name unless given.
+        latex: Its name on paper; unless given, that of `latex_of`.
         meaning: A few words for the table of quantities.
         shape: Its shape, for one sequence; () for a number.
+
+    Raises:
+        UsageError: The LaTeX is such that no TeX could set it.
     """
 
     __slots__ = ("dimensions", "latex", "meaning", "name")
@@ -93,7 +98,10 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
     def __new__(cls, name: str, latex: str = "", meaning: str = "", shape: Shape = ()) -> Quantity:
         """See the class."""
         self = AtomicExpr.__new__(cls)
-        self.name, self.latex, self.meaning, self.dimensions = str(name), latex or str(name), meaning, tuple(shape)
+        self.name, self.meaning, self.dimensions = str(name), meaning, tuple(shape)
+        self.latex = latex or latex_of(self.name)
+        if latex or self.name.isidentifier():  # a name that is none is the cell's to refuse
+            check_latex(self.name, self.latex)
         return self
 
     def __getnewargs__(self) -> tuple[Any, ...]:

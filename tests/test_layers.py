@@ -16,6 +16,7 @@ DERIVE, GENERATED = ROOT / "derive", ROOT / "generated"
 LAYERS = {
     "data": {
         "errors",
+        "letters",
         "quantities",
         "operations",
         "shapes",
