@@ -56,7 +56,9 @@ class Format(ABC):
         return self.words(part)
 
     def value(self, value: Any) -> str:
-        """What stands in a field or in a table: an equation, an expression, or words."""
+        """What stands in a field or in a table: an equation, an expression, words, or several of them."""
+        if isinstance(value, tuple):
+            return ", ".join(map(self.value, value))
         if isinstance(value, Equation):
             return self.reference(value.number)
         return self.text(value) if isinstance(value, str) else self.formula(self.formulas.doprint(sympify(value)))

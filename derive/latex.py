@@ -114,6 +114,8 @@ class Formulas(LatexPrinter):
     def _print_Quantity(self, quantity: Quantity) -> str:
         return self._with_sequence(quantity.latex, quantity)
 
+    _print_Adjoint = _print_Quantity  # SymPy has one of its own, for another kind of adjoint
+
     def _print_At(self, atom: At) -> str:
         base, subscript, superscript = scripts(atom.quantity.latex)
         index = self._print(atom.index)

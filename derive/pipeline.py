@@ -28,8 +28,9 @@ from derive.curvature import write_hessian, write_hessian_at_solution, write_lea
 from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
 from derive.descent import write_update
 from derive.errors import UsageError
+from derive.laws import table_of_laws
 from derive.operations import BatchMean
-from derive.quantities import LOSS, LearningRate, k
+from derive.quantities import LearningRate, k
 from derive.repeating import (
     find,
     mark,
@@ -39,6 +40,7 @@ from derive.repeating import (
     write_occurrences,
     write_terms,
 )
+from derive.symbols import table_of_quantities, with_symbols
 from derive.unroll import LARGEST_NESTED, describe, nested_size, show_nested, unroll, unroll_loss
 
 STEPS = 3
@@ -66,23 +68,21 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
-    return Derivation(cell, steps, ledger.close(), forward, backward, update)
+    return Derivation(cell, steps, with_symbols(ledger.close()), forward, backward, update)
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
     ledger.section("The cell")
     if cell.about:
         ledger.remark(cell.about)
-    ledger.table(
-        ("symbol", "in code", "role", "meaning"),
-        tuple((q, q.name, q.role, q.meaning) for q in (*cell.quantities, LOSS)),
-    )
+    quantities = table_of_quantities(cell)
+    ledger.table(quantities.header, quantities.rows)
     ledger.remark(
         r"""An equation without a sum over $n$ holds for every sequence $n = 1, \dots, N$ of the batch on its own; a
         superscript $(n)$ is written where sequences are summed over."""
         if cell.is_scalar
-        else r"""What a step computes is written for the whole batch, one sequence a row. So $A^{\top} B$ is a sum over
-        the sequences, $\odot$ multiplies entry by entry, and a row of weights is added to every row."""
+        else r"""What a step computes is written for the whole batch, one sequence a row. In a formula transposes and
+        powers bind tightest, then the matrix product, then $\odot$, then sums $\sum$, then $+$ and $-$."""
     )
     return describe(cell, ledger)
 
@@ -107,6 +107,20 @@ def _write_chain_rule(
         )
         local = write_local_partials(cell, steps, forward, ledger)
     else:
+        ledger.section("The chain rule for rows and matrices")
+        ledger.remark(
+            r"""$\frac{d \xi}{d A}$ holds the derivatives of the loss with respect to the entries of $A$, so it has the
+            shape of $A$. $\partial$ and $d$ are kept apart: $\partial$ looks at one equation only, $d$ follows every
+            path through the network. Where an equation computes $Q$ from $A$, the chain rule says of every entry that
+            $\frac{d \xi}{d A_{ij}} = \sum_{l,m} \frac{d \xi}{d Q_{lm}} \frac{\partial Q_{lm}}{\partial A_{ij}}$, and
+            what other equations compute from $A$ is added to that."""
+        )
+        ledger.remark(
+            r"""Such a sum is itself an operation on rows and matrices. For those of this cell it is, with one sequence
+            a row in $A$, $B$ and $Q$, weights in the other letters, and $\delta^A = \frac{d \xi}{d A}$:"""
+        )
+        laws = table_of_laws(cell)
+        ledger.table(laws.header, laws.rows)
         local = {}  # ∂(row)/∂(matrix) has three indices, and the adjoints below need none of it
     adjoints = name_adjoints(cell)
     if not cell.is_scalar or number_of_paths(cell, steps) > 1:

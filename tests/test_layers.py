@@ -30,6 +30,8 @@ LAYERS = {
     },
     "passes": {
         "adjoints",
+        "symbols",
+        "laws",
         "unroll",
         "bptt",
         "repeating",
