@@ -11,7 +11,9 @@ from derive.__main__ import main
 
 GUIDE = (Path(__file__).parents[1] / "docs/write_your_own_cell.md").read_text(encoding="utf-8")
 CELL = re.search(r"```python\n(.*?)```", GUIDE, re.S)[1]
-COMMANDS = re.findall(r"^python (-m .*)$", GUIDE, re.M)
+COMMANDS = re.findall(r"^\.venv/bin/python (-m .*)$", GUIDE, re.M)
+FOLDER = COMMANDS[0].split()[-1]
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^derive: error: .*$", GUIDE, re.M)
 
 
@@ -31,7 +33,7 @@ def ran(command: str, folder: Path) -> str:
 
 
 def test_the_cell_is_derived_certified_and_shown(folder):
-    names = {path.name for path in (folder / "my_net/forgetful").iterdir()}
+    names = {path.name for path in (folder / FOLDER / "forgetful").iterdir()}
     assert {"derivation.html", "derivation.md", "derivation.tex", "network.py", "certificate.json"} <= names
 
 
@@ -51,5 +53,15 @@ def test_the_messages_are_those_of_the_guide(right, wrong, message, tmp_path, ca
     assert right in CELL
     path = tmp_path / "forgetful.py"
     path.write_text(CELL.replace(right, wrong), encoding="utf-8")
-    assert main([str(path), "--out", str(tmp_path / "my_net")]) == 2
+    assert main([str(path), "--out", str(tmp_path / FOLDER)]) == 2
     assert capsys.readouterr().err.strip() == message
+
+
+def test_every_command_names_the_python_that_has_derive():
+    assert set(re.findall(r"^(\S*)python -m ", GUIDE, re.M)) == {".venv/bin/"}
+
+
+def test_the_guide_and_the_readme_derive_into_folders_of_their_own():
+    """A folder with two cells has a trainer that asks which."""
+    (readmes,) = re.findall(r"-m derive \w+\.py --out (\w+)", README)
+    assert readmes != FOLDER

@@ -160,7 +160,7 @@ def test_no_operation_is_without_a_law(operation):
     assert any(right.has(operation) for _, _, right, _ in LAWS)
 
 
-@pytest.mark.parametrize("name", CELLS.keys() - {"linear", "logistic", "tanh"})
+@pytest.mark.parametrize("name", sorted(CELLS.keys() - {"linear", "logistic", "tanh"}))
 def test_a_page_of_matrices_states_the_laws_of_its_functions(name):
     cell = CELLS[name]
     (laws,) = tables(derivation_of(name), "The chain rule for rows and matrices")
