@@ -138,16 +138,18 @@ def learning_rates(derivation: Derivation, network: Any) -> Canvas:
     first, second = derivation.cell.parameters
     x, y = (np.geomspace(1e-4, 1.5, GRID) * 2 / hessian[i, i] for i in range(2))
     rates = np.stack(np.meshgrid(x, y), axis=-1)
-    # The slow direction sets the pace, but for a hair's breadth at the border, where the fast one takes over.
-    slowest = np.linalg.eigvals(rates[..., :, None] * hessian).real.min(axis=-1)
-    updates = np.log(10) / -np.log(1 - slowest)
+    # An update multiplies an error by 1 - λ; the direction in which that is largest sets the pace. Beyond the border,
+    # which is painted over, the slow direction does, so that no contour breaks off before it.
+    factors = np.sort(np.abs(1 - np.linalg.eigvals(rates[..., :, None] * hessian)), axis=-1)
+    pace = np.where(factors[..., 1] < 1, factors[..., 1], factors[..., 0].clip(max=1 - 1e-9))
+    updates = np.log(10) / -np.log(pace)
     # The border, where det(I + J) is zero: det(H) x y - 2 H_11 x - 2 H_22 y + 4 = 0.
     along = np.linspace(x[0], 2 / hessian[0, 0] * (1 - 1e-9), 500)
     border = (4 - 2 * hessian[0, 0] * along) / (2 * hessian[1, 1] - np.linalg.det(hessian) * along)
     canvas = Canvas(figsize=(7.2, 4.4))
     axes = canvas.add_subplot(xscale="log", yscale="log")
     levels = 10.0 ** np.arange(1.5, 6.1, 0.25)
-    filled = axes.contourf(x, y, updates, levels, norm=LogNorm(), cmap="viridis_r", extend="max")
+    filled = axes.contourf(x, y, updates, levels, norm=LogNorm(), cmap="viridis_r", extend="both")
     axes.fill_between([*along, x[-1]], [*border, y[0]], y[-1], color="white")
     axes.plot(along, border, color="#c92a2a")
     canvas.colorbar(filled, ax=axes, ticks=mpl.ticker.LogLocator(), label="updates for one more digit")

@@ -127,8 +127,8 @@ def _write_chain_rule(
         ledger.section("The terms that repeat")
         ledger.remark(
             """By the chain rule the gradient is a sum over all paths from the loss to a use of a weight. Written out
-            for {steps} steps it would be {count} products. They share their beginnings, the derivatives of the loss
-            with respect to what a step computes. So often would these, the adjoints, occur in them:""",
+            for {steps} steps it would be {count} products. Many begin alike: with the derivative of the loss with
+            respect to something that a step computes, its adjoint. In how many products each adjoint would occur:""",
             steps=str(steps),
             count=str(number_of_products(cell, steps)),
         )

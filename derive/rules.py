@@ -53,12 +53,12 @@ NAME_TERM = Rule(
 )
 ADJOINT = Rule(
     "definition of the adjoint",
-    """The adjoint of a state is the total derivative of the loss with respect to it: through every path that leads from
-    this state to the loss.""",
+    """The adjoint of a quantity is the total derivative of the loss with respect to it: through every path that leads
+    from it to the loss.""",
     Relation.DEFINES,
 )
 ADJOINT_START = Rule(
-    "start of the adjoint recurrence",
+    "derivative of the loss",
     "The loss itself uses the quantity: its partial derivative is the adjoint, or a part of it.",
 )
 LOGISTIC_CROSS_ENTROPY = Rule(
@@ -80,8 +80,9 @@ CONTRIBUTION = Rule(
     "contribution of a step", "The adjoint of what the weight helped to compute, times the local partial derivative."
 )
 SUM_OVER_TIME = Rule(
-    "sum over steps and sequences",
-    "The same weight acts at every step on every sequence, so its gradient is the sum of all contributions.",
+    "sum of all contributions",
+    """A weight acts on every sequence, and at every step of an equation that uses it; its gradient is the sum of what
+    all these uses contribute.""",
 )
 ITERATE = Rule("chain rule, m steps", "The same factor, once a step.")
 HYPOTHESIS = Rule("induction hypothesis", "The claim, assumed to hold at step $k$ and still to be proved.")

@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from derive.__main__ import main
+from derive.outputs import files_of_cell
+from derive.pipeline import write_derivation
 
 GUIDE = (Path(__file__).parents[1] / "docs/write_your_own_cell.md").read_text(encoding="utf-8")
 CELL = re.search(r"```python\n(.*?)```", GUIDE, re.S)[1]
@@ -65,3 +68,12 @@ def test_the_guide_and_the_readme_derive_into_folders_of_their_own():
     """A folder with two cells has a trainer that asks which."""
     (readmes,) = re.findall(r"-m derive \w+\.py --out (\w+)", README)
     assert readmes != FOLDER
+
+
+def test_the_cell_of_the_readme_is_derived_and_drawn_without_a_warning():
+    namespace: dict = {}
+    exec(re.search(r"```python\n(from sympy import Eq\n.*?)```", README, re.S)[1], namespace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        files = files_of_cell(write_derivation(namespace["cell"]))
+    assert "leaky/figures/learning_rates.svg" in files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from sympy import Eq, Function, preorder_traversal, tanh
+from sympy import Eq, Function, Sum, preorder_traversal, tanh
 
 from derive import (
     Cell,
@@ -172,3 +172,19 @@ def test_a_page_of_matrices_states_the_laws_of_its_functions(name):
 
 def test_a_page_of_numbers_has_no_matrix_laws():
     assert "The chain rule for rows and matrices" not in {each.title for each in derivation_of("linear").sections}
+
+
+# --- words
+
+
+@pytest.mark.parametrize(("name", "other"), [("gru", "gru_reset_before"), ("gru_reset_before", "gru")])
+def test_the_two_forms_of_the_gru_name_each_other_and_their_paper(name, other):
+    assert f"`{other}`" in CELLS[name].about
+    assert "Cho et al. (2014)" in CELLS[name].about
+    assert "Keras" in CELLS[name].about
+
+
+def test_a_gradient_without_a_sum_over_steps_is_not_labelled_as_one():
+    gradient = derivation_of("lstm").backward.gradients[CELLS["lstm"].parameters[-2]]
+    assert not gradient.rhs.has(Sum)
+    assert "steps" not in gradient.rule.name

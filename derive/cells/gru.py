@@ -28,8 +28,8 @@ W_hu = Parameter("Whu", "W_{hu}", "weights of the previous state, update gate", 
 b_u = Parameter("bu", "b_u", "bias, update gate", shape=(H,))
 W_xc = Parameter("Wxc", "W_{xc}", "weights of the input, candidate", shape=(D, H))
 W_hc = Parameter("Whc", "W_{hc}", "weights of the previous state, candidate", shape=(H, H))
-b_xc = Parameter("bxc", "b_{xc}", "bias of the input, candidate", shape=(H,))
-b_hc = Parameter("bhc", "b_{hc}", "bias of the previous state, candidate", shape=(H,))
+b_xc = Parameter("bxc", "b_{xc}", "bias, candidate", shape=(H,))
+b_hc = Parameter("bhc", "b_{hc}", "second bias, candidate, behind the reset gate", shape=(H,))
 W_y = Parameter("Wy", "W_y", "weights of the output", shape=(H, M))
 b_y = Parameter("by", "b_y", "bias of the output", shape=(M,))
 x = Input("x", "X", "input", shape=(D,))
@@ -61,7 +61,8 @@ weights = (W_xr, W_hr, b_r, W_xu, W_hu, b_u, W_xc, W_hc, b_xc, b_hc, W_y, b_y)
 cell = Cell(
     name="gru",
     title="The GRU, reset after the product",
-    about="PyTorch, cuDNN and Keras (reset_after=True) use this form; it has two biases in the candidate.",
+    about="""The form of PyTorch, of cuDNN and of Keras unless told otherwise (reset_after=True). It differs from the
+    form of Cho et al. (2014), `gru_reset_before`, in the candidate alone, which has two biases.""",
     quantities=(*weights, x, z_r, z_u, z_c, r, u, p, c, h, y, t),
     equations=(
         *gates,

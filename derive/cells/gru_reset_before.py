@@ -1,4 +1,4 @@
-"""The GRU with the reset gate before the product: the form of the paper, and of Keras with reset_after=False."""
+"""The GRU with the reset gate before the product: the form of Cho et al., and of Keras with reset_after=False."""
 
 from sympy import Eq
 
@@ -9,7 +9,8 @@ from derive.cells.gru import W_hc, W_xc, b_xc, c, gates, h, new_state, p, r, t, 
 cell = Cell(
     name="gru_reset_before",
     title="The GRU, reset before the product",
-    about="The paper's form; Keras uses it with reset_after=False. All but the candidate is as in the other form.",
+    about="""The form of Cho et al. (2014), and of Keras with reset_after=False. It differs from `gru` in the candidate
+    alone, which has one bias.""",
     quantities=(*(w for w in weights if w != gru.b_hc), x, z_r, z_u, z_c, r, u, p, c, h, y, t),
     equations=(
         *gates,
