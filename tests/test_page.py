@@ -178,6 +178,41 @@ def test_what_is_too_wide_scrolls_in_its_own_box(on_a_screen):
     assert on_a_screen.evaluate(cut_off) == []
 
 
+@pytest.fixture(scope="module")
+def rows_folder(tmp_path_factory) -> Path:
+    """A cell of rows, with long lines of code and many symbols."""
+    out = tmp_path_factory.mktemp("rows") / "generated"
+    assert main(["lstm", "--out", str(out)]) == 0
+    return out / "lstm"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_code_is_cut_off(browser, rows_folder, width):
+    page = opened(browser, rows_folder, width).page
+    wide = "es => es.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    assert page.locator("pre").evaluate_all(wide) == []
+    page.close()
+
+
+def test_on_a_phone_a_meaning_has_room(browser, rows_folder):
+    page = opened(browser, rows_folder, 390).page
+    table = page.locator(".scroll").first
+    assert table.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert table.locator("th").last.evaluate("e => e.clientWidth / parseFloat(getComputedStyle(e).fontSize)") > 11
+    page.close()
+
+
+def test_every_box_that_scrolls_shows_that_there_is_more(browser, rows_folder):
+    page = opened(browser, rows_folder, 390).page
+    boxes = """[...document.querySelectorAll('body *')]
+        .filter(e => e.scrollWidth > e.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+        .map(e => getComputedStyle(e).backgroundAttachment)"""
+    attachments = page.evaluate(boxes)
+    assert len(attachments) > 0
+    assert all("local" in each for each in attachments)
+    page.close()
+
+
 CONTRASTS = """() => {
     const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
     const luminance = colour => {
