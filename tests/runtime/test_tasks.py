@@ -92,12 +92,14 @@ def test_the_next_character_is_the_one_that_follows(tasks):
 def test_who_knows_the_frequencies_has_the_entropy_of_them(tasks):
     task = tasks.next_character(steps=10, seed=3, text=TEXT)
     shares = np.array([TEXT.count(character) for character in sorted(set(TEXT))]) / len(TEXT)
-    first, *_, written = task.show(lambda X: np.broadcast_to(np.log(shares), X.shape))
+    first, *_, all_of_it = task.show(lambda X: np.broadcast_to(np.log(shares), X.shape))
     loss, entropy = (
         float(word) for word in first.removesuffix("each is").replace(";", "").split() if word[0].isdigit()
     )
     assert entropy == pytest.approx(-np.sum(shares * np.log(shares)), abs=1e-3)
     assert loss == pytest.approx(entropy, abs=0.03)
+    given, written = all_of_it.split("|")
+    assert given == TEXT[:10]
     assert len(written) == 200
     assert set(written) <= set(TEXT)
 
@@ -138,7 +140,7 @@ def test_a_text_of_the_user_is_learnt(net_of_tasks, write):
     text = write("mine.txt", TEXT)
     done = net_of_tasks.main("character_model", "--data", text, "--epochs", 1)
     assert f"{len(set(TEXT))} x 64" in done.out.splitlines()[3]
-    assert set(done.out.splitlines()[-1]) <= set(TEXT)
+    assert set(done.out.splitlines()[-1]) <= {*TEXT, "|"}
     assert "is not UTF-8" in net_of_tasks.main("character_model", "--data", write("a.txt", b"\xff\xfe")).bad_input()
     assert "longer one" in net_of_tasks.main("character_model", "--data", write("a.txt", "short")).bad_input()
     assert "unknown extension '.txt'" in net_of_tasks.main("binary_adder", "--data", text).bad_input()
