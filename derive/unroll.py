@@ -80,14 +80,21 @@ def nest(cell: Cell, steps: int) -> Expr:
 
     It grows with every step, for some cells exponentially; use it for the few steps that are shown or checked by it.
     """
-    # A number stands for a whole row of it: only zero may be put into a matrix product.
+    output = cell.output.xreplace({T: Integer(steps), k: Integer(steps)})
     known: dict[Expr, Expr] = {
-        state[0]: value for state, value in cell.initial.items() if form_of(value) == form_of(state) or value == S.Zero
+        state[0]: value for state, value in cell.initial.items() if _can_replace(state[0], value)
     }
     for step in range(1, steps + 1):
         for left, right in right_hand_sides(cell, step, steps).items():
-            known[left] = right.xreplace(known)
-    return known[cell.output.xreplace({T: Integer(steps), k: Integer(steps)})]
+            value = right.xreplace(known)
+            if left == output or _can_replace(left, value):
+                known[left] = value
+    return known[output]
+
+
+def _can_replace(left: At, value: Expr) -> bool:
+    """Whether a value may stand for its name in a matrix product: not a number, or one row for all, but for zero."""
+    return value == S.Zero or form_of(value) == form_of(left) or not form_of(left).shape
 
 
 def nested_size(cell: Cell, steps: int) -> int:

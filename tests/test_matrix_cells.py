@@ -31,6 +31,7 @@ from derive.lower import lower
 from derive.modules import load, print_network
 from derive.pipeline import write_derivation
 from derive.quantities import Product, Quantity
+from derive.rules import SUBSTITUTE
 
 D, H, M = (Dimension(name) for name in "DHM")
 Wx, Wh, b = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("b", shape=(H,))
@@ -303,3 +304,10 @@ def test_what_has_no_law_is_refused_with_a_cure(name):
     quantities, equations, loss = REFUSED[name]
     with pytest.raises(CellError, match=WORDS[name]):
         Cell("rows", "A cell of rows", quantities, equations, y[T], loss)
+
+
+def test_one_row_for_all_sequences_is_not_put_into_a_product():
+    """A step that adds up weights alone gives every sequence the same row; its name stays in the nested output."""
+    equations = (zero, Eq(h[k], b + h[k - 1] @ Wh), Eq(y[T], h[T] @ V + (x[T] @ Wx) @ V))
+    nested = [e for e in write_derivation(described(*equations)).equations if e.rule is SUBSTITUTE]
+    assert [each.rhs.has(h[1]) for each in nested] == [True]
