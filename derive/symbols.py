@@ -140,13 +140,13 @@ SYMBOLS: tuple[tuple[str, str, Occurs], ...] = (
     (r"$\mathrm{softplus}(z)$", r"$\log (1 + e^z)$", _is(softplus)),
     (
         r"$\mathrm{softmax}(y)$",
-        r"the row with the entries $e^{y_j} / \sum_i e^{y_i}$; a label as its index says which entry",
+        r"the row with the entries $e^{y_j} / \sum_i e^{y_i}$; an index picks one",
         _is(Softmax, SoftmaxCrossEntropy),
     ),
     (r"$\mathrm{onehot}(t)$", "the row with 1 at the place of the label $t$, and 0 elsewhere", _is(OneHot)),
     (r"$\partial q / \partial p$", "the partial derivative, of the one equation for $q$", _is(Partial)),
     (r"$d \xi / d p$", "the total derivative, through every path from $p$ to the loss", _is(Total)),
-    (r"$\delta$", "an adjoint: the total derivative of the loss with respect to what a step computes", _is(Adjoint)),
+    (r"$\delta$", "an adjoint: the derivative of the loss with respect to what a step computes", _is(Adjoint)),
     (r"$\eta$", "a learning rate, one for each weight", _is(LearningRate)),
 )
 """How a symbol is written, what it means, and where it occurs."""
