@@ -152,6 +152,7 @@ class Staged:
         back: Those of a step, in the loop back.
         first: Those at 0.
         gradients: The gradients, one a parameter.
+        inputs: The derivative with respect to the input of a step, for who asks for it; at T too, where it differs.
     """
 
     before: tuple[Equation, ...]
@@ -164,6 +165,7 @@ class Staged:
     back: tuple[Equation, ...]
     first: tuple[Equation, ...]
     gradients: tuple[Equation, ...]
+    inputs: tuple[Equation, ...]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,20 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, Shorthand, T, Transpose, k, quantity_of
+from derive.quantities import (
+    LOSS,
+    Adjoint,
+    At,
+    Dimension,
+    N,
+    Product,
+    Quantity,
+    Shorthand,
+    T,
+    Transpose,
+    k,
+    quantity_of,
+)
 from derive.shapes import form_of
 
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {

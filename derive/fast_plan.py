@@ -6,17 +6,16 @@ quantities are blocks of rows of one array: a gate is a view, and all gates are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sympy import Add, Expr, Function, Integer, Mul
+from sympy import Add, Expr, Function, Mul, tanh
 
 from derive.cell import Cell
-from derive.derivation import Derivation, Equation, Staged
+from derive.derivation import Derivation, Staged
 from derive.numpy_code import Code
-from derive.operations import ELEMENTWISE, BatchOuter, BatchSum, logistic
-from derive.quantities import Adjoint, At, Product, Quantity, Shorthand, T, Transpose, indexed_of, k
-from sympy import Sum, tanh
+from derive.operations import ELEMENTWISE, logistic
+from derive.quantities import Adjoint, At, Product, Quantity, Shorthand, indexed_of, k
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,16 @@ class StackedProduct:
     groups: tuple[Group, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
+class InputProduct:
+    """What an input adds to a quantity: x_k W + b, b perhaps zero."""
+
+    source: At
+    weight: Expr
+    bias: Expr
+
+
+@dataclass(frozen=True)
 class Plan:
     """The layout of one cell.
 
@@ -94,9 +102,11 @@ class Plan:
         staged: The equations.
         kept: The quantities with an array for all steps of a window; the others have one for one step.
         products: The stacked products of the loop forwards.
-        inputs: The stack of the input's parts that are products of one input with weights, and that input.
+        inputs: The stack of the input's parts that are products with weights.
+        input_products: What each of them is.
         deltas: The stack of the adjoints of what has products.
         slopes: The stack of their factors.
+        halved: The z of the σ(z) in groups; ½ is a factor of their weights.
     """
 
     cell: Cell
@@ -104,9 +114,10 @@ class Plan:
     kept: set[Quantity]
     products: tuple[StackedProduct, ...]
     inputs: Stack
+    input_products: Mapping[Quantity, InputProduct]
     deltas: Stack
     slopes: Stack
-    halved: set[Quantity] = field(default_factory=set)
+    halved: frozenset[Quantity]
 
     @property
     def inner(self) -> set[Quantity]:
@@ -129,7 +140,8 @@ class _Planner:
 
     def plan(self) -> Plan:
         order, by_left = self._order()
-        inputs = [atom for q in order if (atom := self._input_of(q)) is not None and self._is_plain_product(atom)]
+        parts = [part for q in order if (part := self._input_of(q)) is not None]
+        inputs = {part: found for part in parts if (found := input_product(part)) is not None}
         products = []
         halved: set[Quantity] = set()
         for number, (left, pairs) in enumerate(by_left.items()):
@@ -138,25 +150,19 @@ class _Planner:
             halved |= {z for g in groups for z, q in zip(g.inner, g.values.members, strict=True) if q in g.logistic}
             name = left.quantity.name if isinstance(left, At) else f"product_{number + 1}"
             products.append(StackedProduct(name, left, tuple(pairs[q] for q in members), members, groups))
-        deltas = tuple(self._of[q] for q in order if self._of[q] in self._back and self._is_kept(self._of[q]))
-        slopes = tuple(
-            slope
-            for delta in deltas
-            if (slope := self._slope_of(delta)) is not None
-        )
+        deltas = tuple(self._of[q] for q in order if self._of[q] in self._back and self._of[q] in self._kept)
+        slopes = tuple(slope for delta in deltas if (slope := self._slope_of(delta)) is not None)
         return Plan(
             self._cell,
             self._staged,
             self._kept,
             tuple(products),
             Stack("inputs", tuple(inputs)),
+            inputs,
             Stack("deltas", deltas),
             Stack("slopes", slopes),
-            halved,
+            frozenset(halved),
         )
-
-    def _is_kept(self, quantity: Quantity) -> bool:
-        return quantity in self._kept
 
     def _find_kept(self) -> set[Quantity]:
         """The quantities that are read in another loop, or at another step, than the one that computes them."""
@@ -179,7 +185,7 @@ class _Planner:
         return kept
 
     def _order(self) -> tuple[list[Quantity], dict[Expr, dict[Quantity, Expr]]]:
-        """The quantities with matrix products in the order in which they are stacked, and the products by left factor."""
+        """The quantities with matrix products in the order of the stacks, and their products by left factor."""
         by_left: dict[Expr, dict[Quantity, Expr]] = {}
         for q, right in self._step.items():
             for term in Add.make_args(right):
@@ -187,23 +193,31 @@ class _Planner:
                     by_left.setdefault(term.args[0], {})[q] = term.args[1]
         order: list[Quantity] = []
         for pairs in by_left.values():
-            values = {q: self._value_of(q) for q in pairs}
-            sources = {self._source(q) for q in pairs if values[q] is not None and not self._is_logistic(values[q])}
-
-            def key(q: Quantity, values: dict[Quantity, Quantity | None] = values, sources: set = sources) -> tuple:
-                if self._input_of(q) is None:
-                    return (0, "", False)
-                value = values[q]
-                if value is None:
-                    return (1, "", False)
-                kind = type(self._step[value]).__name__
-                return (2, "" if kind == "logistic" else kind, self._source(q) in sources)
-
-            order += sorted((q for q in pairs if q not in order), key=key)
+            order += sorted((q for q in pairs if q not in order), key=self._sorter(tuple(pairs)))
         # What has an input's part and no product with a state comes last.
-        return order + [q for q in self._step if self._input_of(q) is not None and q not in order and q.dimensions], by_left
+        return order + [
+            q for q in self._step if self._input_of(q) is not None and q not in order and q.dimensions
+        ], by_left
 
-    def _input_of(self, q: Quantity) -> Quantity | None:
+    def _sorter(self, members: Sequence[Quantity]) -> Callable[[Quantity], tuple[int, str, bool]]:
+        """In which order the members of a stack stand, so that what is computed together is together.
+
+        First those without an input's part, then those that are in no group, then the groups: σ before tanh. Within a
+        group those stand last whose adjoints are multiples of the same adjoint as the next group's.
+        """
+        pairs = {z: pair for z in members if (pair := self._pair_of(z)) is not None}
+        sources = {self._source(z) for z, (value, _) in pairs.items() if not self._is_logistic(value)}
+
+        def key(z: Quantity) -> tuple[int, str, bool]:
+            if z not in pairs:
+                return int(self._input_of(z) is not None), "", False
+            value, _ = pairs[z]
+            function = "" if self._is_logistic(value) else type(self._step[value]).__name__
+            return 2, function, self._source(z) in sources
+
+        return key
+
+    def _input_of(self, q: Quantity) -> Shorthand | None:
         """The input's part in the equation of a quantity."""
         before = {e.lhs.quantity for e in self._staged.before}
         for term in Add.make_args(self._step[q]):
@@ -211,22 +225,18 @@ class _Planner:
                 return term.quantity
         return None
 
-    def _is_plain_product(self, part: Quantity) -> bool:
-        """Whether an input's part is x W + b."""
-        assert isinstance(part, Shorthand)
-        return input_product(part) is not None
-
-    def _value_of(self, z: Quantity) -> Quantity | None:
-        """q, where q = f(z) is the only use of z = P + L W, and f a function of NumPy or σ."""
-        terms = Add.make_args(self._step[z])
-        plain = len(terms) == 2 and any(isinstance(term, Product) for term in terms) and self._input_of(z) is not None
+    def _pair_of(self, z: Quantity) -> tuple[Quantity, Shorthand] | None:
+        """Q and P, where q = f(z) is the only use of z = P + L W, with P = x W + b and f a function of NumPy or σ."""
+        terms, part = Add.make_args(self._step[z]), self._input_of(z)
+        if len(terms) != 2 or part is None or input_product(part) is None or z in self._kept:
+            return None
         users = [q for q, right in self._step.items() if z in {atom.quantity for atom in indexed_of(right)}]
-        if not plain or self._is_kept(z) or len(users) != 1 or not self._is_plain_product(self._input_of(z)):
+        if len(users) != 1 or users[0] not in self._kept or not any(isinstance(term, Product) for term in terms):
             return None
         right = self._step[users[0]]
-        known = isinstance(right, Function) and right.args == (z[k],)
-        ufunc = known and (right.func == logistic or ELEMENTWISE[right.func].startswith("np."))
-        return users[0] if ufunc and self._is_kept(users[0]) else None
+        if not isinstance(right, Function) or right.args != (z[k],):
+            return None
+        return (users[0], part) if right.func == logistic or ELEMENTWISE[right.func].startswith("np.") else None
 
     def _is_logistic(self, q: Quantity) -> bool:
         return isinstance(self._step[q], logistic)
@@ -250,28 +260,27 @@ class _Planner:
 
     def _groups(self, members: Sequence[Quantity], number: int) -> Iterable[Group]:
         """Runs of members whose values are functions of them: σ and tanh together, others by function."""
-        runs: dict[str, list[Quantity]] = {}
+        runs: dict[str, list[tuple[Quantity, Quantity, Shorthand]]] = {}
         for z in members:
-            value = self._value_of(z)
-            if value is not None:
-                function = tanh if self._is_logistic(value) else self._step[value].func
-                runs.setdefault(ELEMENTWISE[function].removeprefix("np."), []).append(z)
-        for count, (function, zs) in enumerate(runs.items()):
-            values = [self._value_of(z) for z in zs]
-            name = "gates" if number == count == 0 else f"gates_{number + 1}_{count + 1}"
-            stack = Stack(values[0].name if len(values) == 1 else name, tuple(values))
-            first = tuple(q for q in values if self._is_logistic(q))
-            yield Group(stack, tuple(zs), tuple(self._input_of(z) for z in zs), function, first)
+            pair = self._pair_of(z)
+            if pair is not None:
+                function = tanh if self._is_logistic(pair[0]) else self._step[pair[0]].func
+                runs.setdefault(ELEMENTWISE[function].removeprefix("np."), []).append((z, *pair))
+        for count, (function, run) in enumerate(runs.items()):
+            inner, values, inputs = zip(*run, strict=True)
+            stack = Stack("gates" if number == count == 0 else f"gates_{number + 1}_{count + 1}", values)
+            yield Group(stack, inner, inputs, function, tuple(q for q in values if self._is_logistic(q)))
 
 
-def input_product(part: Shorthand) -> tuple[Expr, Expr, Expr] | None:
-    """x_k, W and b of x_k W + b; None for an expression of another form."""
+def input_product(part: Shorthand) -> InputProduct | None:
+    """An input's part as a product; None where it has another form."""
     terms = Add.make_args(part.value)
     products = [t for t in terms if isinstance(t, Product) and isinstance(t.args[0], At) and t.args[0].index == k]
     bias = [t for t in terms if t not in products]
     if len(products) != 1 or any(indexed_of(t) for t in bias):
         return None
-    return products[0].args[0], products[0].args[1], Add(*bias)
+    source, weight = products[0].args
+    return InputProduct(source, weight, Add(*bias))
 
 
 def runs_of(wanted: Iterable[Quantity], stack: Stack) -> list[tuple[Quantity, ...]]:

@@ -127,7 +127,10 @@ HOIST = Rule(
     one matrix product.""",
     Relation.DEFINES,
 )
-STAGED = Rule("staged", "The same equation, with what has a name already by its name, and adjoints that one other uses put into that one.")
+STAGED = Rule(
+    "staged",
+    "The same equation, with what has a name already by its name, and adjoints that one other uses put into that one.",
+)
 IN_BULK = Rule(
     "computed in bulk",
     "It needs only what the forward pass has computed, so it is known for all steps before the way back begins.",

@@ -1,4 +1,4 @@
-"""What the fast code does differently: the same equations, with all that a step need not wait for taken out of the step.
+"""What the fast code does differently: the same equations, with all that no step must wait for out of the loops.
 
 The derivation says which lines depend on which, so the passes are equations too, numbered and checked like the others:
 
@@ -16,10 +16,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sympy import Add, Expr, Function, Mul, S
 
+from derive.bptt import flow_into
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range, Staged
-from derive.quantities import Adjoint, At, Product, Quantity, Shorthand, State, T, indexed_of, k
-from derive.rules import AGAIN, HOIST, IN_BULK, STAGED
+from derive.operations import Total
+from derive.quantities import LOSS, Adjoint, At, Product, Quantity, Shorthand, State, T, indexed_of, k
+from derive.rules import ADJOINT, ADJOINT_STEP, AGAIN, HOIST, IN_BULK, STAGED
 from derive.shapes import form_of
 
 
@@ -72,6 +74,7 @@ class _Passes:
             looped,
             tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first),
             tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.gradients.values()),
+            self._inputs(),
         )
 
     def _restate(self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = ()) -> Equation:
@@ -80,16 +83,38 @@ class _Passes:
             return equation
         return self._ledger.equation(equation.lhs, right, STAGED, (equation, *uses), equation.over)
 
+    def _inputs(self) -> tuple[Equation, ...]:
+        """The derivative with respect to the input of a step, at k and, where it differs, at T."""
+        cell, adjoints = self._cell, self._backward.adjoints
+        x = cell.inputs[0]
+        adjoint = Adjoint(self._free_name(f"delta_{x.name}"), rf"\delta^{{{x.latex}}}", x)
+        definition = self._ledger.equation(adjoint[k], Total(LOSS, x[k]), ADJOINT, over=(Range(k, S.One, T),))
+
+        def write(place: Expr, rights: Mapping[Quantity, Expr], over: tuple[Range, ...]) -> Equation:
+            flow = flow_into(x[place], {q[place]: right for q, right in rights.items()}, adjoints)
+            uses = tuple(e for e in self._forward.step if x[k] in indexed_of(e.rhs))
+            right = self._again(flow) if place == k else flow
+            return self._ledger.equation(adjoint[place], right, ADJOINT_STEP, (definition, *uses), over)
+
+        found = (write(k, cell.step, self._everywhere),)
+        return (*found, write(T, cell.last_step, ())) if cell.has_own_last_step else found
+
     # --- names ---
 
-    def _name(self, stem: str, latex: str, value: Expr, meaning: str) -> Shorthand:
-        """A new name for `value`, an expression at step k."""
+    def _free_name(self, stem: str) -> str:
+        """A name in code that nothing has yet."""
         name, count = stem, 1
         while name in self._taken:
             count += 1
             name = f"{stem}_{count}"
         self._taken.add(name)
-        if count > 1:
+        return name
+
+    def _name(self, stem: str, latex: str, value: Expr, meaning: str) -> Shorthand:
+        """A new name for `value`, an expression at step k."""
+        name = self._free_name(stem)
+        count = name.removeprefix(stem).removeprefix("_")
+        if count:
             latex = f"{latex[:-1]},{count}}}" if latex.endswith("}") else f"{latex}^{{({count})}}"
         shorthand = Shorthand(name, latex, meaning, value, form_of(value).shape)
         self._named[value] = shorthand
@@ -176,7 +201,8 @@ class _Passes:
     def _input_part(self, right: Expr, free: Collection[Quantity]) -> tuple[Expr, Expr]:
         """The terms that no state takes part in, and the others; the first only if an operation is saved by it."""
         known = {*self._cell.inputs, *free}
-        mine, rest = [], []
+        mine: list[Expr] = []
+        rest: list[Expr] = []
         for term in Add.make_args(right):
             (mine if {atom.quantity for atom in indexed_of(term)} <= known else rest).append(term)
         with_input = [term for term in mine if indexed_of(term)]
