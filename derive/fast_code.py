@@ -38,8 +38,9 @@ class FastModule:
             "hoisted": self._bulk_function(self._staged.before),
             "run": self._run(),
             "outputs": self._bulk_function(self._staged.after),
+            "finish": self._finish(),
             "loss": self._loss(derivation.forward.loss),
-            "hoisted_back": self._bulk_function(self._staged.bulk),
+            "hoisted_back": self._bulk_function(self._staged.bulk, "window.n + 1"),
             "run_back": self._run_back(),
         }
         self.functions |= self._add_up()
@@ -52,28 +53,26 @@ class FastModule:
     def _block(self) -> Block:
         return Block(self._plan, self.layout)
 
-    def _bulk_function(self, equations: tuple[Equation, ...]) -> list[str]:
+    def _bulk_function(self, equations: tuple[Equation, ...], stop: str = "window.stop") -> list[str]:
         if not equations:
             return []
         block = self._block()
         block.bulk(equations)
-        return self._with_header(block)
+        return self._with_header(block, stop)
 
     def _run(self) -> list[str]:
         block = self._block()
         block.forward_step()
-        block.lines = ["for k in range(1, stop):", *_indented(block.lines)]
-        self._at_the_end(block, self._staged.last)
+        if block.lines:
+            block.lines = ["for k in range(1, stop):", *_indented(block.lines)]
         return self._with_header(block)
 
-    def _at_the_end(self, block: Block, equations: tuple[Equation, ...]) -> None:
-        if not equations:
-            return
-        above, block.lines = block.lines, []
-        for equation in equations:
+    def _finish(self) -> list[str]:
+        block = self._block()
+        for equation in self._staged.last:
             block.say(equation)
             block.write(equation.rhs, block.place(equation.lhs, bulk=False))
-        block.lines = [*above, "if window.is_last:", *_indented(block.lines)]
+        return self._with_header(block) if block.lines else []
 
     def _start(self, derivation: Derivation) -> list[str]:
         block = self._block()
@@ -94,17 +93,17 @@ class FastModule:
             block.lines.append(f"return {block.text(inside, bulk=True)}")
         else:
             block.lines.append(f"return sum({block.text(inside, bulk=False)} for k in range(1, n + 1))")
-        return self._with_header(block)
+        return self._with_header(block, "window.n + 1")
 
     def _run_back(self) -> list[str]:
         staged, block = self._staged, self._block()
         in_bulk = {e.lhs.quantity for e in staged.bulk} if not self._cell.has_own_last_step else set()
         block.back_step(e for e in staged.start if e.lhs.quantity not in in_bulk)
-        lines = ["if window.is_last:", *_indented(block.lines)]
+        lines = ["if window.is_last:", *_indented(block.lines)] if block.lines else []
         if staged.before_last:
             block.lines = []
             block.back_step(staged.before_last)
-            lines += ["    if n > 1:", *_indented(block.lines, 8)]
+            lines += ["if window.is_last and n > 1:", *_indented(block.lines)]
         skip = 2 if staged.before_last else 1
         block.lines = []
         block.back_step(staged.back)

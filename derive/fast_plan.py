@@ -177,7 +177,7 @@ class _Planner:
                 for atom in indexed_of(equation.rhs):
                     if atom.quantity not in mine or atom.index != equation.lhs.index:
                         kept.add(atom.quantity)
-        others = (*staged.after, *staged.last, *staged.bulk, *staged.first, *staged.gradients)
+        others = (*staged.after, *staged.last, *staged.bulk, *staged.first, *staged.gradients, *staged.inputs)
         read = [e.rhs for e in others] + [cell.loss, cell.output]
         kept |= {atom.quantity for right in read for atom in indexed_of(right)}
         if cell.has_own_last_step:

@@ -253,6 +253,7 @@ def load_package(sources: Mapping[str, str], name: str) -> dict[str, types.Modul
         sys.modules.update(entered)
         for module_name, source in sources.items():
             module = types.ModuleType(f"{package.__name__}.{module_name}")
+            module.__package__ = package.__name__
             entered[module.__name__] = sys.modules[module.__name__] = module
             exec(compile(source, f"<{name}/{module_name}.py>", "exec"), module.__dict__)
     finally:

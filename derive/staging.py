@@ -46,6 +46,7 @@ class _Passes:
         own = cell.has_own_last_step
         self._everywhere = (Range(k, S.One, T - 1 if own else T),)
         self._named: dict[Expr, Shorthand] = {}
+        self._put_in: dict[int, tuple[Equation, ...]] = {}  # the equations of the adjoints that are put into another
         self._known: set[Quantity] = set()  # the adjoints that need none of a later step
         self._taken = {q.name for q in cell.quantities} | {q.name for q in backward.adjoints.values()}
 
@@ -58,7 +59,7 @@ class _Passes:
         )
         before, step, after = self._hoist(self._keep_functions())
         back, start, before_last = self._short_cut()
-        bulk, looped = self._in_bulk(back)
+        bulk, looped = self._in_bulk(back, {e.lhs.quantity: right for e, right in start})
         cell = self._cell
         own = {equation.lhs.quantity: equation.number for equation in self._forward.last}
         numbers = {equation.lhs.quantity: equation.number for equation in self._forward.step} | own
@@ -81,7 +82,8 @@ class _Passes:
         """The equation itself where its right-hand side is still the same, else a new one."""
         if right == equation.rhs:
             return equation
-        return self._ledger.equation(equation.lhs, right, STAGED, (equation, *uses), equation.over)
+        uses = (equation, *self._put_in.get(equation.number, ()), *uses)
+        return self._ledger.equation(equation.lhs, right, STAGED, uses, equation.over)
 
     def _inputs(self) -> tuple[Equation, ...]:
         """The derivative with respect to the input of a step, at k and, where it differs, at T."""
@@ -97,7 +99,11 @@ class _Passes:
             return self._ledger.equation(adjoint[place], right, ADJOINT_STEP, (definition, *uses), over)
 
         found = (write(k, cell.step, self._everywhere),)
-        return (*found, write(T, cell.last_step, ())) if cell.has_own_last_step else found
+        at_T = flow_into(x[T], {q[T]: right for q, right in cell.last_step.items()}, adjoints)
+        alike = not cell.has_own_last_step and at_T == flow_into(
+            x[k], {q[k]: right for q, right in cell.step.items()}, adjoints
+        ).subs(k, T)
+        return found if alike else (*found, write(T, cell.last_step, ()))
 
     # --- names ---
 
@@ -129,6 +135,8 @@ class _Passes:
             The equations of a step in order, each with its right-hand side in the new names.
         """
         wanted = set().union(*(e.rhs.atoms(Function) for e in self._all_back()))
+        if self._cell.has_own_last_step:
+            wanted = set()  # the last step would not have it
         equations: list[tuple[Equation, Expr]] = []
         for equation in self._forward.step:
             inner = equation.rhs.atoms(Function) - {equation.rhs}
@@ -144,6 +152,8 @@ class _Passes:
 
     def _again(self, expression: Expr) -> Expr:
         """An expression with the named functions in it by their names, at k and at k + 1."""
+        if self._cell.has_own_last_step:
+            return expression  # what is computed for all steps but the last has no name that holds for all
         named = {call: q for call, q in self._named.items() if isinstance(call, Function)}
         here = {call: q[k] for call, q in named.items()}
         ahead = {call.subs(k, k + 1): q[k + 1] for call, q in named.items()}
@@ -174,10 +184,14 @@ class _Passes:
             if mine == S.Zero:
                 step.append(self._restate(equation, right))
                 continue
-            part = self._name(f"{q.name}_input", rf"P^{{{q.latex}}}", mine, f"what the input adds to {q.name}")
+            part = self._name(f"{q.name}_input", self._tilde(q), mine, f"what the input adds to {q.name}")
             before.append(self._ledger.equation(part[k], mine, HOIST, (equation,), self._everywhere))
             step.append(self._restate(equation, part[k] + rest, (before[-1],)))
         return tuple(before), tuple(step), tuple(after)
+
+    def _tilde(self, q: Quantity) -> str:
+        """On paper, what the input adds to q."""
+        return rf"\tilde{{{self._cell.inputs[0].latex}}}^{{{q.latex}}}"
 
     def _need_no_state(self, rights: Mapping[Quantity, Expr]) -> set[Quantity]:
         """The quantities of a step that only inputs and weights decide."""
@@ -223,7 +237,11 @@ class _Passes:
             {e.lhs.quantity: (e, self._again(e.rhs)) for e in equations}
             for equations in (back.step, back.start, back.last)
         ]
+        x = self._cell.inputs[0]
         elsewhere = {a.quantity for e in (*back.gradients.values(), *back.first) for a in indexed_of(e.rhs)}
+        # What the derivative with respect to the input will read stays, too.
+        elsewhere |= {back.adjoints[q] for q, right in self._cell.step.items() if x[k] in indexed_of(right)}
+        elsewhere |= {back.adjoints[q] for q, right in self._cell.last_step.items() if x[T] in indexed_of(right)}
         elsewhere |= {
             a.quantity
             for block in blocks
@@ -241,10 +259,18 @@ class _Passes:
                     assert gone is not None
                     equation, right = block[user]
                     block[user] = equation, right.xreplace({gone[0].lhs: gone[1]})
+                    self._put_in[equation.number] = (gone[0], *self._put_in.get(equation.number, ()))
+                    self._put_in[equation.number] += self._put_in.get(gone[0].number, ())
         return tuple(list(block.values()) for block in blocks)
 
-    def _in_bulk(self, back: list[tuple[Equation, Expr]]) -> tuple[tuple[Equation, ...], tuple[Equation, ...]]:
+    def _in_bulk(
+        self, back: list[tuple[Equation, Expr]], at_T: Mapping[Quantity, Expr]
+    ) -> tuple[tuple[Equation, ...], tuple[Equation, ...]]:
         """Takes out of the loop back what does not depend on the adjoints of a later step.
+
+        Args:
+            back: The equations of a step, each with its right-hand side.
+            at_T: The right-hand sides at the last step.
 
         Returns:
             The equations before the loop, and those in it.
@@ -252,7 +278,9 @@ class _Passes:
         bulk: list[Equation] = []
         loop: list[tuple[Equation, Expr]] = []
         for equation, right in back:
-            if self._is_known(right):
+            q = equation.lhs.quantity
+            alike = q not in at_T or at_T[q] == right.subs(k, T)
+            if self._is_known(right) and (alike or self._cell.has_own_last_step):
                 self._known.add(equation.lhs.quantity)
                 bulk.append(self._restate(equation, right))
             else:
@@ -300,7 +328,7 @@ class _Passes:
             of = owner.lhs.quantity.of
             latex = rf"\lambda^{{{of.latex}}}" if len(self._backward.adjoints) > 1 else r"\lambda"
             q = self._name(f"slope_{of.name}", latex, value, f"a factor of the adjoint of {of.name}")
-            bulk.append(self._ledger.equation(q[k], value, IN_BULK, (owner,), self._everywhere))
+            bulk.append(self._ledger.equation(q[k], value, IN_BULK, (owner,), (Range(k, S.One, T),)))
         return self._named[value][k + 1 if ahead else k]
 
     def _with_names(self, right: Expr, place: Expr) -> Expr:
