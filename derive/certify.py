@@ -345,3 +345,13 @@ def complex_step(network: Any, parameters: Any, X: np.ndarray, t: np.ndarray) ->
             slope[place] = np.imag(network.loss(network.Parameters(*changed), X, t)) / COMPLEX_STEP
         slopes.append(slope)
     return slopes
+
+
+def complex_step_of_inputs(network: Any, parameters: Any, X: np.ndarray, t: np.ndarray) -> tuple[np.ndarray]:
+    """The same for every entry of the inputs."""
+    slope = np.zeros(X.shape)
+    for place in np.ndindex(X.shape):
+        moved = X.astype(np.complex128)
+        moved[place] += 1j * COMPLEX_STEP
+        slope[place] = np.imag(network.loss(parameters, moved, t)) / COMPLEX_STEP
+    return (slope,)

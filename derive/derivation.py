@@ -138,6 +138,37 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Staged:
+    """The equations of a derivation in the order in which the fast code computes them.
+
+    Attributes:
+        before: For all steps at once, before the loop: quantities that need no state, and the input's part of others.
+        step: In the loop over the steps.
+        after: For all steps at once, after it: what no later step needs.
+        last: At the last step by itself, instead of `step` or in addition.
+        bulk: For all steps at once, before the way back: adjoints and factors that need no adjoint of a later step.
+        start: The adjoints at T.
+        before_last: Those at T - 1, where they differ; else nothing.
+        back: Those of a step, in the loop back.
+        first: Those at 0.
+        gradients: The gradients, one a parameter.
+        inputs: The derivative with respect to the input of a step, for who asks for it; at T too, where it differs.
+    """
+
+    before: tuple[Equation, ...]
+    step: tuple[Equation, ...]
+    after: tuple[Equation, ...]
+    last: tuple[Equation, ...]
+    bulk: tuple[Equation, ...]
+    start: tuple[Equation, ...]
+    before_last: tuple[Equation, ...]
+    back: tuple[Equation, ...]
+    first: tuple[Equation, ...]
+    gradients: tuple[Equation, ...]
+    inputs: tuple[Equation, ...]
+
+
+@dataclass(frozen=True)
 class Derivation:
     """Backpropagation through time for one cell, from its description to the update of its weights.
 
@@ -148,6 +179,7 @@ class Derivation:
         forward: The equations that the forward pass runs.
         backward: Those that the gradient runs.
         update: Those of gradient descent, one a parameter.
+        staged: The same gradient in the order of the fast code.
     """
 
     cell: Cell
@@ -156,6 +188,7 @@ class Derivation:
     forward: Forward
     backward: Backward
     update: tuple[Equation, ...]
+    staged: Staged
 
     @property
     def equations(self) -> tuple[Equation, ...]:

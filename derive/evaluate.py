@@ -39,7 +39,20 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
+from derive.quantities import (
+    LOSS,
+    Adjoint,
+    At,
+    Dimension,
+    N,
+    Product,
+    Quantity,
+    Shorthand,
+    T,
+    Transpose,
+    k,
+    quantity_of,
+)
 from derive.shapes import form_of
 
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -210,6 +223,8 @@ class Point:
         quantity = quantity_of(atom)
         if isinstance(atom, At):
             atom = quantity[int(self._compute(atom.index, values, index))]
+        if isinstance(quantity, Shorthand):
+            return self._compute(quantity.value, values, {**index, k: int(atom.index)})
         if isinstance(quantity, Adjoint):
             return self._total(LOSS, (quantity.of[atom.index],), {})
         return self.loss(values) if quantity == LOSS else values[atom]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Iterable, Mapping
 
@@ -236,3 +237,26 @@ def load(source: str, name: str) -> types.ModuleType:
     module = types.ModuleType(f"{name}.network")
     exec(compile(source, f"<{name}/network.py>", "exec"), module.__dict__)
     return module
+
+
+def load_package(sources: Mapping[str, str], name: str) -> dict[str, types.ModuleType]:
+    """Generated modules that import one another, run from their texts, without files.
+
+    Args:
+        sources: The text of each, by its name: `network`, `network_fast`; in an order in which they can be imported.
+        name: The cell's name, for messages.
+    """
+    package = types.ModuleType(f"_derived_{name}")
+    package.__path__ = []
+    entered = {package.__name__: package}
+    try:
+        sys.modules.update(entered)
+        for module_name, source in sources.items():
+            module = types.ModuleType(f"{package.__name__}.{module_name}")
+            module.__package__ = package.__name__
+            entered[module.__name__] = sys.modules[module.__name__] = module
+            exec(compile(source, f"<{name}/{module_name}.py>", "exec"), module.__dict__)
+    finally:
+        for entry in entered:
+            sys.modules.pop(entry, None)
+    return {module_name: entered[f"{package.__name__}.{module_name}"] for module_name in sources}

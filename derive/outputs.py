@@ -18,8 +18,10 @@ from ruff import find_ruff_bin
 
 from derive.cell import Example, TaskExample
 from derive.certify import certify
+from derive.certify_fast import check_fast
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
+from derive.fast_code import print_network_fast
 from derive.figures import draw
 from derive.html import print_html
 from derive.lower import lower
@@ -51,10 +53,14 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     """
     cell, program = derivation.cell, lower(derivation)
     source = formatted(print_network(program))
+    fast = formatted(print_network_fast(derivation))
+    certificate = certify(derivation, source)
+    certificate["fast code"] = check_fast(cell, source, fast)
     texts = {
         "__init__.py": formatted(render("cell_init.py.j2", {"cell": cell})),
         "network.py": source,
-        "certificate.json": json.dumps(certify(derivation, source), indent=1, ensure_ascii=False) + "\n",
+        "network_fast.py": fast,
+        "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
         "derivation.tex": print_tex(derivation, program),
         "derivation.html": print_html(derivation, program),
         "derivation.md": print_markdown(derivation, program),

@@ -9,6 +9,7 @@
 | `closed_form`             | Affine → equations      | s_T and its gradients without a recurrence, by induction    |
 | `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
 | `descent`                 | gradients → equations   | the update                                                  |
+| `staging`                 | recurrence → Staged     | what need not wait for the step before or after             |
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from derive.repeating import (
     write_occurrences,
     write_terms,
 )
+from derive.staging import stage
 from derive.symbols import table_of_quantities, with_symbols
 from derive.unroll import LARGEST_NESTED, describe, nested_size, show_nested, unroll, unroll_loss
 
@@ -68,7 +70,9 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
-    return Derivation(cell, steps, with_symbols(ledger.close()), forward, backward, update)
+    ledger.section("The same gradient, faster")
+    staged = stage(cell, forward, backward, ledger)
+    return Derivation(cell, steps, with_symbols(ledger.close()), forward, backward, update, staged)
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:

@@ -191,6 +191,35 @@ class Adjoint(Quantity):
         return *super()._hashable_content(), self.of
 
 
+class Shorthand(Quantity):
+    """A name for an expression at step k that the fast code computes once.
+
+    Args:
+        name: Its name in code.
+        latex: Its name on paper.
+        meaning: A few words.
+        value: What it stands for at step k.
+        shape: Its shape, for one sequence.
+    """
+
+    __slots__ = ("value",)
+    role = "shorthand"
+    place = 3
+    value: Expr
+
+    def __new__(cls, name: str, latex: str, meaning: str, value: Expr, shape: Shape = ()) -> Shorthand:
+        """See the class."""
+        self = super().__new__(cls, name, latex, meaning, shape)
+        self.value = value
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.name, self.latex, self.meaning, self.value, self.dimensions
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return *super()._hashable_content(), self.value
+
+
 class LossValue(Quantity):
     """The loss ξ: one number for the whole batch."""
 

@@ -117,3 +117,23 @@ STABILITY = Rule(
 GRADIENT_DESCENT = Rule(
     "gradient descent", "Each weight moves against its own derivative, by its own learning rate.", Relation.BECOMES
 )
+AGAIN = Rule(
+    "kept for the way back",
+    "The adjoints use the same function of the same number again: it gets a name, and is computed once.",
+    Relation.DEFINES,
+)
+HOIST = Rule(
+    "moved out of the loop",
+    """No state takes part in it, so it is known for all steps before the first is taken: for all of them at once it is
+    one matrix product.""",
+    Relation.DEFINES,
+)
+STAGED = Rule(
+    "staged",
+    "The same equation, with what has a name already by its name, and adjoints that one other uses put into that one.",
+)
+IN_BULK = Rule(
+    "computed in bulk",
+    "It needs only what the forward pass has computed, so it is known for all steps before the way back begins.",
+    Relation.DEFINES,
+)

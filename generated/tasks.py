@@ -134,9 +134,9 @@ def next_character(steps: int, seed: int, text: str = "") -> Task:
             written.append(int(random.choice(V, p=np.exp(log_softmax(last)))))
         return [
             f"loss a character: {-right.mean():.3f}; {entropy:.3f} for someone who only knows how frequent each is",
-            "after the first characters of the text the network writes",
+            "the text up to the bar is given; the network writes on",
             "",
-            "".join(alphabet[written[steps:]]),
+            "".join(alphabet[written[:steps]]) + "|" + "".join(alphabet[written[steps:]]),
         ]
 
     return Task(X, t, show, read_text=lambda other: next_character(steps, seed, other))

@@ -170,10 +170,11 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     return Parameters(gradient_Wx, gradient_Wrec)
 
 
-def time_first(X: ArrayLike, parameters: Parameters) -> Array:
-    """Copies sequences, one a row (N × T), into steps, one a row: row k holds step k, and row 0 is left zero.
+def as_sequences(X: ArrayLike, parameters: Parameters) -> Array:
+    """Sequences, one a row (N × T), as an array of floating point, complex where a parameter is.
 
-    The copy is floating point, and complex where a parameter is.
+    Raises:
+        ValueError: X has another shape, or no sequence, or no step.
     """
     sequences = np.asarray(X)
     if sequences.dtype.kind not in "biufc":
@@ -181,8 +182,14 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
     if sequences.ndim != 2 or sequences.size == 0:
         raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
     floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
+    return sequences.astype(np.result_type(floating, *parameters), copy=False)
+
+
+def time_first(X: ArrayLike, parameters: Parameters) -> Array:
+    """Copies sequences, one a row (N × T), into steps, one a row: row k holds step k, and row 0 is left zero."""
+    sequences = as_sequences(X, parameters)
     N, T = sequences.shape[:2]
-    steps = np.zeros((T + 1, N, *sequences.shape[2:]), np.result_type(floating, *parameters))
+    steps = np.zeros((T + 1, N, *sequences.shape[2:]), sequences.dtype)
     steps[1:] = np.swapaxes(sequences, 0, 1)
     return steps
 

@@ -1,0 +1,165 @@
+"""The fast modules: the numbers of the plain ones, in windows of any length, from every thread."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from derive.certify import draw_numbers
+from derive.certify_fast import check_fast
+from derive.errors import CertificateError
+from derive.fast_code import print_network_fast
+from derive.lower import lower
+from derive.modules import load_package, print_network
+from derive.pipeline import write_derivation
+from tests.test_random_cells import cells
+
+NAMES = (
+    "linear",
+    "logistic",
+    "tanh",
+    "vanilla_rnn",
+    "binary_adder",
+    "gru",
+    "gru_reset_before",
+    "lstm",
+    "lstm_peephole",
+    "character_model",
+)
+
+
+def shipped(name):
+    return importlib.import_module(f"derive.cells.{name}").cell
+
+
+def modules(name) -> tuple[ModuleType, ModuleType]:
+    return tuple(importlib.import_module(f"generated.{name}.{module}") for module in ("network", "network_fast"))
+
+
+def numbers(name, N, T, dtype=np.float64):
+    """Weights, inputs and targets."""
+    plain, _ = modules(name)
+    parameters, X, t, _ = draw_numbers(shipped(name), plain, N, T, np.random.default_rng(1))
+    if t.dtype.kind == "f":
+        t = t.astype(dtype)
+    return plain.Parameters(*(np.asarray(weight, dtype)[()] for weight in parameters)), X.astype(dtype), t
+
+
+def assert_alike(ours, theirs, bound):
+    for mine, other in zip((ours[0], *ours[1]), (theirs[0], *theirs[1]), strict=True):
+        assert np.shape(mine) == np.shape(other)
+        assert np.abs(mine - other).max() <= bound * np.abs(other).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_floats_of_32_bits_stay_so_and_stay_close(name):
+    plain, fast = modules(name)
+    parameters, X, t = numbers(name, 5, 6, np.float32)
+    value, gradient = fast.value_and_gradient(parameters, X, t)
+    assert {np.asarray(each).dtype for each in (value, *gradient)} == {np.dtype(np.float32)}
+    assert_alike((value, gradient), plain.value_and_gradient(parameters, X, t), 1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_alone_is_that_of_the_plain_module(name):
+    plain, fast = modules(name)
+    data = numbers(name, 4, 9)
+    assert fast.loss(*data) == pytest.approx(plain.loss(*data), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "gru"])
+def test_a_result_is_not_overwritten_by_the_next_call_in_the_workspace(name):
+    _, fast = modules(name)
+    parameters, X, t = numbers(name, 3, 5)
+    space = fast.Workspace()
+    first = fast.value_and_gradient(parameters, X, t, space)
+    kept = [np.copy(each) for each in first[1]]
+    fast.value_and_gradient(parameters._make(2 * each for each in parameters), X, t, space)
+    assert all(np.array_equal(each, before) for each, before in zip(first[1], kept, strict=True))
+
+
+@pytest.mark.parametrize("name", ["logistic", "lstm"])
+def test_a_workspace_fits_itself_to_every_shape_and_type(name):
+    plain, fast = modules(name)
+    space = fast.Workspace()
+    for N, T, dtype in [(3, 5, np.float64), (3, 5, np.float32), (7, 2, np.float64), (3, 5, np.float64)]:
+        data = numbers(name, N, T, dtype)
+        bound = 1e-12 if dtype == np.float64 else 1e-4
+        assert_alike(fast.value_and_gradient(*data, space), plain.value_and_gradient(*data), bound)
+
+
+def test_threads_without_a_workspace_do_not_disturb_one_another():
+    plain, fast = modules("vanilla_rnn")
+    data = [numbers("vanilla_rnn", N, 40) for N in range(1, 9)] * 4
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda each: fast.value_and_gradient(*each), data))
+    for each, mine in zip(data, found, strict=True):
+        assert_alike(mine, plain.value_and_gradient(*each), 1e-12)
+
+
+def bytes_of(space) -> int:
+    """What the arrays of a workspace take."""
+    owners = {id(each): each for each in (*space.windows, space.adjoints, space.spare)}.values()
+    arrays = [array for owner in owners for array in vars(owner).values() if isinstance(array, np.ndarray)]
+    starts = [array for start in space.starts for array in start]
+    return sum(array.nbytes for array in (*arrays, *starts) if array.base is None)
+
+
+@pytest.mark.parametrize("name", ["linear", "gru", "lstm", "binary_adder"])
+def test_recomputing_takes_memory_as_the_root_of_the_number_of_steps(name):
+    plain, fast = modules(name)
+    taken = {}
+    for T in (100, 1600):
+        data = numbers(name, 2, T)
+        space = fast.Workspace()
+        assert_alike(fast.value_and_gradient(*data, space, recompute=True), plain.value_and_gradient(*data), 1e-11)
+        taken[T] = bytes_of(space)
+    # Sixteen times the steps: four times the memory, less what does not depend on them.
+    assert taken[1600] <= 4.5 * taken[100]
+
+
+def test_the_derivative_with_respect_to_the_inputs_is_computed_only_when_asked_for():
+    _, fast = modules("gru")
+    parameters, X, t = numbers("gru", 3, 4)
+    space = fast.Workspace()
+    fast.value_and_gradient(parameters, X, t, space)
+    assert not space.adjoints.delta_x.any()
+    slope = np.empty_like(X)
+    fast.value_and_gradient(parameters, X, t, space, input_gradient=slope)
+    assert space.adjoints.delta_x.any() and slope.any()
+
+
+@pytest.mark.parametrize("name", ["vanilla_rnn", "gru", "logistic"])
+def test_a_wrong_line_of_the_fast_module_is_refused(name):
+    cell = shipped(name)
+    derivation = write_derivation(cell)
+    plain, fast = print_network(lower(derivation)), print_network_fast(derivation)
+    wrong = {"add(": "subtract(", "subtract(": "add(", "multiply(": "add(", "tanh(": "np.sinh(", " += ": " -= "}
+    lines = fast.splitlines()
+    tried = 0
+    for position, line in enumerate(lines):
+        for right, slip in wrong.items():
+            if re.match(rf"\s*({re.escape(right)}|totals\.\w+{re.escape(right)})", line):
+                changed = [*lines[:position], line.replace(right, slip, 1), *lines[position + 1 :]]
+                with pytest.raises((CertificateError, NameError)), np.errstate(all="ignore"):
+                    check_fast(cell, plain, "\n".join(changed).replace("import add,", "import add, subtract,"))
+                tried += 1
+    assert tried > 8
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+@given(cells())
+def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
+    derivation = write_derivation(cell)
+    check_fast(cell, print_network(lower(derivation)), print_network_fast(derivation))
+
+
+def test_modules_that_import_one_another_run_without_files():
+    loaded = load_package({"one": "x = 1\n", "two": "from .one import x\ny = x + 1\n"}, "tried")
+    assert loaded["two"].y == 2
