@@ -106,7 +106,7 @@ def table_of_contests(contests: Sequence[dict[str, Any]]) -> str:
     for contest in contests:
         ours = ours_of(contest)
         row = [", ".join(map(str, contest["sizes"])), contest["dtype"]]
-        row += [time_of(best(contest, variant=variant)) for variant in mine]
+        row += [time_of(best(contest, name="ours", variant=variant)) for variant in mine]
         row += [compared(contest, name, ours) for name in peers]
         row += [floor(best(contest, name=name)) for name in floors]
         rows.append(row)

@@ -15,7 +15,7 @@ from benchmarks.contest import BOUNDS, Contender, DisagreementError, Kind, OutOf
 from benchmarks.ours import expected
 from benchmarks.peers.blocks import BLOCKS, fused, taken_apart
 from benchmarks.problems import Problem, draw
-from benchmarks.report import verdicts
+from benchmarks.report import table_of_contests, verdicts
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,6 +99,12 @@ def test_a_verdict_follows_from_the_numbers(theirs, verdict):
     assert f"{verdict} (gru 1, 2, 3, 4, float64, 1 thread)" in written
     assert "| ahead of JAX everywhere | not measured |" in written
     assert "**missed**: 20.0 ms, off by a factor of 4 (gru)" in written
+
+
+def test_a_peer_stands_in_its_own_column_whatever_its_variant():
+    contest = results(1.0, (0.5, 0.5))["contests"][0]
+    row = table_of_contests([contest]).splitlines()[-1]
+    assert row == "| 1, 2, 3, 4 | float64 | 1 s | 500 ms · 0.5 |"
 
 
 def test_a_quick_run_makes_the_table(tmp_path, require_module):
