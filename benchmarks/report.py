@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.contest import SETUP_SECONDS, Kind
-from benchmarks.further import DERIVING_SECONDS
 from benchmarks.targets import TARGETS, best, ours_of
 
 TITLES = {
@@ -81,8 +81,7 @@ def verdicts(results: dict[str, Any]) -> Iterable[str]:
         else:
             of = f" in {len(missed)} of {len(findings)} cases" if len(findings) > 1 else ""
             at_worst = "; at worst " if len(missed) > 1 else ": "
-            verdict = f"**missed**{of}{at_worst}{missed[0].measured}, off by {off_by(missed[0].excess)}"
-            verdict += f" ({missed[0].where})"
+            verdict = f"**missed**{of}{at_worst}{missed[0].measured}{off_by(missed[0].excess)} ({missed[0].where})"
         rows.append((target.what, target.asked, verdict))
     yield "## What was to be reached"
     yield "Against a program ours is judged by medians and by minima, whichever is worse for ours; the rest by medians."
@@ -90,10 +89,10 @@ def verdicts(results: dict[str, Any]) -> Iterable[str]:
 
 
 def off_by(excess: float) -> str:
-    """How far beyond the bound."""
-    if excess == float("inf"):
-        return "an unknown factor"
-    return f"{100 * (excess - 1):.0f} %" if excess < 2 else f"a factor of {significant(excess)}"
+    """How far beyond the bound; nothing where there is no number."""
+    if math.isinf(excess):
+        return ""
+    return f", off by {100 * (excess - 1):.0f} %" if excess < 2 else f", off by a factor of {significant(excess)}"
 
 
 def table_of_contests(contests: Sequence[dict[str, Any]]) -> str:
@@ -188,7 +187,7 @@ def further(results: dict[str, Any]) -> Iterable[str]:
             "The derivation of the linear cell holds for every T, and is made once. Besides, so many steps of it are "
             "written out:"
         )
-        rows = [(steps, seconds(took) if took else f"over {DERIVING_SECONDS} s") for steps, took in deriving.items()]
+        rows = [(steps, took if isinstance(took, str) else seconds(took)) for steps, took in deriving.items()]
         yield table(("steps written out", "time"), rows)
     yield "## Importing"
     yield "What a generated network adds to the import of NumPy, the median of fresh processes:"

@@ -158,11 +158,12 @@ def rate_of_products(results: dict[str, Any]) -> Iterator[Finding]:
 
 def linear_in_steps(results: dict[str, Any]) -> Iterator[Finding]:
     """Ten times the steps, ten times the time; what is needed for a single step is not counted."""
-    took = {int(steps): value for steps, value in results.get("deriving", {}).items()}
-    if 1_000 in took and took[100] is not None:
-        grown = (took[1_000] - took[1]) / (took[100] - took[1]) if took[1_000] is not None else float("inf")
-        measured = f"{grown:.0f} times the time for 10 times the steps" if took[1_000] is not None else "not done"
-        yield Finding("100 to 1,000 steps", measured, grown / 12)
+    one, few, many = (results.get("deriving", {}).get(steps) for steps in ("1", "100", "1000"))
+    if isinstance(many, str):
+        yield Finding("1,000 steps", many, float("inf"))
+    elif many is not None:
+        grown = (many - one) / (few - one)
+        yield Finding("100 to 1,000 steps", f"{grown:.0f} times the time for 10 times the steps", grown / 12)
 
 
 def quick_import(results: dict[str, Any]) -> Iterator[Finding]:
