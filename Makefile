@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-# Which optional dependencies; witnesses, for tests/test_witnesses.py, is the one that is left out.
-EXTRAS ?= test,lint
+# Which optional dependencies. Two are large: witnesses, for tests/test_witnesses.py, and bench, for make bench.
+comma := ,
+EXTRAS ?= test,lint$(if $(filter bench,$(MAKECMDGOALS)),$(comma)bench)
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup derive train test check lint types fresh pdf clean FORCE
+.PHONY: help setup derive train bench test check lint types fresh pdf clean FORCE
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -24,6 +25,9 @@ derive: $(READY) ## derive every cell into generated/ (one: CELL=linear; unrolle
 train: $(READY) ## train a generated network (CELL=linear unless said; options: ARGS="...")
 	$(strip $(RUN) -m generated.train $(or $(CELL),linear) $(ARGS))
 
+bench: $(READY) ## time the networks and their peers into BENCHMARKS.md (a part: ARGS="--cells linear --quick")
+	$(strip $(RUN) -m benchmarks $(ARGS))
+
 pdf: $(READY) ## compile the derivations to PDF with the TeX on this machine (one: CELL=linear)
 	$(strip $(RUN) -m derive --pdf $(CELL))
 
@@ -33,8 +37,8 @@ test: $(READY) ## run the tests (some: ARGS="-k linear")
 check: lint types test fresh ## all that must hold before a commit: the tests and the next three
 
 lint: $(READY) ## ruff: style and format
-	$(RUN) -m ruff check derive generated tests
-	$(RUN) -m ruff format --check derive generated tests
+	$(RUN) -m ruff check benchmarks derive generated tests
+	$(RUN) -m ruff format --check benchmarks derive generated tests
 
 types: $(READY) ## mypy: type hints
 	$(RUN) -m mypy
@@ -45,17 +49,19 @@ fresh: $(READY) ## generated/ holds exactly what the cells derive to
 clean: ## remove .venv, caches and what git ignores in generated/
 	rm -rf $(VENV) build dist derive.egg-info generated/assets
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find $(wildcard derive generated tests) -name __pycache__ -prune -exec rm -rf {} +
+	find $(wildcard benchmarks derive generated tests) -name __pycache__ -prune -exec rm -rf {} +
 	rm -f $(addprefix generated/*/derivation.,pdf aux fdb_latexmk fls log out synctex.gz toc xdv)
 	rm -f generated/*/figures/*.pdf
 
 # The stamp's date cannot tell that .venv's interpreter has gone (a system upgrade), nor that
-# PYTHON now names another version: ask both. The stamp holds the EXTRAS that were installed.
+# PYTHON now names another version: ask both. The stamp holds the EXTRAS that were installed;
+# more than are needed do no harm.
 minor := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 have := $(shell $(RUN) $(minor) 2>/dev/null)
 want := $(if $(filter file,$(origin PYTHON)),$(have),$(shell $(PYTHON) $(minor) 2>/dev/null))
 rebuild := $(if $(and $(have),$(filter $(have),$(want))),,FORCE)
-extend := $(if $(filter $(EXTRAS),$(shell cat $(READY) 2>/dev/null)),,FORCE)
+installed := $(subst $(comma), ,$(shell cat $(READY) 2>/dev/null))
+extend := $(if $(filter-out $(installed),$(subst $(comma), ,$(EXTRAS))),FORCE)
 
 # The stamp goes first and comes back last: an interrupted run leaves none, and the next run
 # starts with an empty .venv. setuptools comes before the rest so that the build uses the pinned one.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -31,6 +33,21 @@ def require_tool(name: str) -> str:
 def require_tool_fixture():
     """`require_tool(name)`, for a test that runs another program."""
     return require_tool
+
+
+def require_module(name: str, group: str) -> ModuleType:
+    """A module of an optional group of dependencies; as with a program, its absence skips, or fails."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        missing = pytest.fail if os.environ.get("DERIVE_REQUIRE_TOOLS") == "1" else pytest.skip
+        missing(f"{name} is not installed: make setup EXTRAS=test,lint,{group}")
+
+
+@pytest.fixture(scope="session", name="require_module")
+def require_module_fixture():
+    """`require_module(name, group)`, for a test that needs a large library."""
+    return require_module
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
@@ -77,15 +75,6 @@ def drawn(name: str, sizes: Sizes) -> Case:
     return Case(network, parameters, normal(x, sizes.N, sizes.T), t)
 
 
-def require_module(name: str) -> ModuleType:
-    """A module of the optional group `witnesses`; as with `require_tool`, its absence skips, or fails."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        missing = pytest.fail if os.environ.get("DERIVE_REQUIRE_TOOLS") == "1" else pytest.skip
-        missing(f"{name} is not installed: make setup EXTRAS=test,lint,witnesses")
-
-
 def assert_witnessed(case: Case, value: Any, gradient: Any) -> None:
     ours, our_gradient = case.network.value_and_gradient(*case[1:])
     assert float(ours) == pytest.approx(float(value), rel=BOUND)
@@ -101,8 +90,8 @@ def assert_witnessed(case: Case, value: Any, gradient: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def torch():
-    return require_module("torch")
+def torch(require_module):
+    return require_module("torch", "witnesses")
 
 
 class Layer(NamedTuple):
@@ -170,8 +159,8 @@ def test_the_gradient_of_the_gru_with_the_reset_before_is_that_of_pytorch(sizes,
 
 
 @pytest.fixture(scope="module")
-def jax():
-    found = require_module("jax")
+def jax(require_module):
+    found = require_module("jax", "witnesses")
     found.config.update("jax_enable_x64", True)
     return found
 
