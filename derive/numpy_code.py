@@ -235,9 +235,14 @@ def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
     return found
 
 
+def of_all_steps(quantity: Quantity) -> tuple[Any, ...]:
+    """The shape of the array of all steps and sequences of a quantity."""
+    return T + 1, N, *quantity.dimensions
+
+
 def steps_shape(quantity: Quantity) -> str:
     """The shape of the array of all steps and sequences of a quantity, as code."""
-    return as_tuple(("T + 1", "N", *quantity.dimensions))
+    return as_tuple(of_all_steps(quantity))
 
 
 def as_tuple(shape: tuple[Any, ...]) -> str:
