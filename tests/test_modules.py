@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from sympy import Eq, Expr, tanh
+from sympy import E, Eq, Expr, Rational, cbrt, exp, log, pi, sin, sqrt, tanh
 
 from derive import (
     Cell,
@@ -19,8 +19,10 @@ from derive import (
     T,
     Target,
     k,
+    logistic,
     mean,
     softmax_cross_entropy,
+    softplus,
     total,
 )
 from derive.certify import check_code
@@ -28,6 +30,7 @@ from derive.lambdified import Lambdified
 from derive.lower import lower
 from derive.modules import load, print_network
 from derive.pipeline import write_derivation
+from derive.quantities import N
 
 D, H, M = (Dimension(name) for name in "DHM")
 w, x, s, t = Parameter("w"), Input("x"), State("s"), Target("t")
@@ -99,3 +102,99 @@ def test_in_memory_it_is_the_same(cell):
     theirs, ours = network.value_and_gradient(*data), functions.value_and_gradient(*data)
     for our, their in zip((ours[0], *ours[1]), (theirs[0], *theirs[1]), strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-12, atol=1e-14)
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network() -> ModuleType:
+    a = Parameter("a", shape=(H,))
+    recurrence = Eq(h[k], tanh(w * (h[k - 1] @ W) + X[k] @ U + a))
+    step = (Eq(h[0], 0), recurrence, Eq(y[T], h[T] @ V))
+    target = Target("t", shape=(M,))
+    used = (U, W, a, V, w, X, h, y, target)
+    return module_of(Cell("tried", "A cell", used, step, y[T], mean(total((y[T] - target) ** 2))))
+
+
+GOOD = {"U": np.ones((2, 3)), "W": np.ones((3, 3)), "a": np.ones(3), "V": np.ones((3, 4)), "w": 0.5}
+KNOWN = "as in X and the weights before it"
+
+
+@pytest.mark.parametrize(
+    ("weight", "value", "message"),
+    [
+        ("U", np.ones((3, 2)), f"U is an array (3, 2) of float64, expected an array (D, H) with D = 2 {KNOWN}"),
+        ("W", np.ones((3, 4)), f"W is an array (3, 4) of float64, expected an array (H, H) with H = 3 {KNOWN}"),
+        ("a", np.ones((5, 3)), f"a is an array (5, 3) of float64, expected an array (H,) with H = 3 {KNOWN}"),
+        ("a", 0.0, f"a is a float, expected an array (H,) with H = 3 {KNOWN}"),
+        ("a", [0, 0, 0], f"a is a list, expected an array (H,) with H = 3 {KNOWN}"),
+        ("V", np.full((3, 4), "1"), f"V is an array (3, 4) of <U1, expected an array (H, M) with H = 3 {KNOWN}"),
+        ("w", np.ones(3), "w is an array (3,) of float64, expected one number"),
+        ("w", [0.5], "w is a list, expected one number"),
+        ("w", None, "w is a NoneType, expected one number"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("function", ["predict", "loss", "value_and_gradient"])
+def test_a_weight_that_does_not_fit_is_named(network, function, weight, value, message):
+    data = (np.ones((5, 6, 2)),) if function == "predict" else (np.ones((5, 6, 2)), np.ones((5, 4)))
+    with pytest.raises(ValueError) as caught:
+        getattr(network, function)(network.Parameters(**{**GOOD, weight: value}), *data)
+    assert str(caught.value) == message
+
+
+def test_inputs_with_rows_of_another_length_than_the_weights_are_refused(network):
+    with pytest.raises(ValueError, match=r"expected an array .* with D = 7 as in X and"):
+        network.predict(network.Parameters(**GOOD), np.ones((5, 6, 7)))
+
+
+def test_a_row_of_the_input_has_the_length_that_the_cell_says():
+    pair, map_of_pair = Input("x", shape=(2,)), Parameter("U", shape=(2, H))
+    recurrence = Eq(h[k], tanh(h[k - 1] @ W + pair[k] @ map_of_pair))
+    loss = mean(total(h[T] ** 2) - t)
+    network = module_of(Cell("tried", "A cell", (W, map_of_pair, pair, h, t), (Eq(h[0], 0), recurrence), h[T], loss))
+    with pytest.raises(ValueError, match=r"X is an array \(5, 6, 3\) of float64, expected an array \(N, T, 2\)"):
+        network.predict(network.Parameters(np.ones((3, 3)), np.ones((2, 3))), np.ones((5, 6, 3)))
+
+
+@pytest.mark.parametrize("value", [np.ones(3), [0.5], None, "0.5"], ids=str)
+def test_a_cell_of_numbers_takes_one_number_a_weight(value):
+    network = module_of(numbers(mean((s[T] - t) ** 2)))
+    with pytest.raises(ValueError, match=r"^w is one number; its shape is "):
+        network.predict(network.Parameters(value), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("value", [1, 0.5, 0.5j, True, np.float32(0.5), np.array(0.5)], ids=repr)
+def test_every_kind_of_number_is_a_weight(value):
+    network = module_of(numbers(mean((s[T] - t) ** 2)))
+    assert network.predict(network.Parameters(value), np.ones((2, 3))).shape == (2,)
+
+
+# --- constants --------------------------------------------------------------------------------------------------------
+
+ROOTS = [sqrt(2), sqrt(Rational(2, 3)), 1 / sqrt(3), cbrt(2), sqrt(pi), sqrt(E), sqrt(N), 1 / sqrt(T)]
+VALUES = [pi, E, exp(2), exp(-sqrt(2)), log(2), log(N + 1), sin(1), tanh(1) ** 2, logistic(1), softplus(2), 2**pi]
+
+
+@pytest.mark.parametrize("constant", [*ROOTS, *VALUES], ids=str)
+def test_float32_stays_float32_beside_a_constant(constant):
+    cell = numbers(mean((constant * s[T] - t) ** 2), step=constant * w * s[k - 1] + x[k])
+    network, X, t_ones = module_of(cell), np.ones((2, 3), np.float32), np.ones(2, np.float32)
+    plain = constant.replace(logistic, lambda z: 1 / (1 + exp(-z))).replace(softplus, lambda z: log(1 + exp(z)))
+    number = float(plain.subs({N: 2, T: 3}))
+    ratio = number / 2
+    exact = (number * (1 + ratio + ratio**2) - 1) ** 2
+    for weight in (np.float32(0.5), 0.5):
+        value, gradient = network.value_and_gradient(network.Parameters(weight), X, t_ones)
+        assert {np.asarray(result).dtype for result in (value, *gradient)} == {np.dtype(np.float32)}
+        assert value == pytest.approx(exact, rel=1e-5)
+    assert network.loss(network.Parameters(0.5), np.ones((2, 3)), np.ones(2)) == pytest.approx(exact, rel=1e-13)
+
+
+def test_float32_stays_float32_beside_the_root_of_a_dimension():
+    cell = rows(mean(softmax_cross_entropy(y[T] * sqrt(M), c)))
+    network = module_of(cell)
+    parameters = network.Parameters(*(np.ones(shape, np.float32) for shape in ((2, 3), (3, 3), (3, 4))))
+    value, gradient = network.value_and_gradient(parameters, np.ones((5, 6, 2), np.float32), np.zeros(5, int))
+    assert {np.asarray(number).dtype for number in (value, *gradient)} == {np.dtype(np.float32)}
