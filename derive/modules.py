@@ -170,6 +170,11 @@ def adjoints_of(program: Program) -> tuple[Quantity, ...]:
     return tuple(statement.quantity for statement in program.backward if isinstance(statement, Allocate))
 
 
+def adjoints_at_start(program: Program) -> set[Quantity]:
+    """The adjoints that a backward pass computes at k = 0, too, for the gradient of a learnt initial state."""
+    return {line.target.quantity for line in program.backward if isinstance(line, Assign) and line.target.index == 0}
+
+
 def own_functions(program: Program) -> set[str]:
     """The functions in a program that NumPy does not have, so that the module must."""
     blocks = (program.forward, program.loss, program.backward, program.gradients)
@@ -195,6 +200,7 @@ def print_network(program: Program) -> str:
         "output_at_every_step": cell.output.index == k,
         "trace": trace,
         "adjoints": adjoints,
+        "at_start": {*cell.states, *adjoints_at_start(program)},
         "program": program,
         "bodies": bodies,
         "loss_arguments": used_in(bodies.loss(), ("parameters", "trace", "t")),

@@ -33,10 +33,10 @@ from derive.pipeline import write_derivation
 from derive.quantities import N
 
 D, H, M = (Dimension(name) for name in "DHM")
-w, x, s, t = Parameter("w"), Input("x"), State("s"), Target("t")
+w, a, x, s, t = Parameter("w"), Parameter("a"), Input("x"), State("s"), Target("t")
 U, W, V = Parameter("U", shape=(D, H)), Parameter("W", shape=(H, H)), Parameter("V", shape=(H, M))
 X, h, y, c = Input("x", shape=(D,)), State("h", shape=(H,)), Intermediate("y", shape=(M,)), Label("c")
-quantities = (w, x, s, t, U, W, V, X, h, y, c)
+quantities = (w, a, x, s, t, U, W, V, X, h, y, c)
 
 
 def cell_of(*equations: Eq, output: Expr, loss: Expr) -> Cell:
@@ -109,15 +109,15 @@ def test_in_memory_it_is_the_same(cell):
 
 @pytest.fixture(scope="module")
 def network() -> ModuleType:
-    a = Parameter("a", shape=(H,))
-    recurrence = Eq(h[k], tanh(w * (h[k - 1] @ W) + X[k] @ U + a))
+    b = Parameter("b", shape=(H,))
+    recurrence = Eq(h[k], tanh(w * (h[k - 1] @ W) + X[k] @ U + b))
     step = (Eq(h[0], 0), recurrence, Eq(y[T], h[T] @ V))
     target = Target("t", shape=(M,))
-    used = (U, W, a, V, w, X, h, y, target)
+    used = (U, W, b, V, w, X, h, y, target)
     return module_of(Cell("tried", "A cell", used, step, y[T], mean(total((y[T] - target) ** 2))))
 
 
-GOOD = {"U": np.ones((2, 3)), "W": np.ones((3, 3)), "a": np.ones(3), "V": np.ones((3, 4)), "w": 0.5}
+GOOD = {"U": np.ones((2, 3)), "W": np.ones((3, 3)), "b": np.ones(3), "V": np.ones((3, 4)), "w": 0.5}
 KNOWN = "as in X and the weights before it"
 
 
@@ -126,9 +126,9 @@ KNOWN = "as in X and the weights before it"
     [
         ("U", np.ones((3, 2)), f"U is an array (3, 2) of float64, expected an array (D, H) with D = 2 {KNOWN}"),
         ("W", np.ones((3, 4)), f"W is an array (3, 4) of float64, expected an array (H, H) with H = 3 {KNOWN}"),
-        ("a", np.ones((5, 3)), f"a is an array (5, 3) of float64, expected an array (H,) with H = 3 {KNOWN}"),
-        ("a", 0.0, f"a is a float, expected an array (H,) with H = 3 {KNOWN}"),
-        ("a", [0, 0, 0], f"a is a list, expected an array (H,) with H = 3 {KNOWN}"),
+        ("b", np.ones((5, 3)), f"b is an array (5, 3) of float64, expected an array (H,) with H = 3 {KNOWN}"),
+        ("b", 0.0, f"b is a float, expected an array (H,) with H = 3 {KNOWN}"),
+        ("b", [0, 0, 0], f"b is a list, expected an array (H,) with H = 3 {KNOWN}"),
         ("V", np.full((3, 4), "1"), f"V is an array (3, 4) of <U1, expected an array (H, M) with H = 3 {KNOWN}"),
         ("w", np.ones(3), "w is an array (3,) of float64, expected one number"),
         ("w", [0.5], "w is a list, expected one number"),
@@ -198,3 +198,14 @@ def test_float32_stays_float32_beside_the_root_of_a_dimension():
     parameters = network.Parameters(*(np.ones(shape, np.float32) for shape in ((2, 3), (3, 3), (3, 4))))
     value, gradient = network.value_and_gradient(parameters, np.ones((5, 6, 2), np.float32), np.zeros(5, int))
     assert {np.asarray(number).dtype for number in (value, *gradient)} == {np.dtype(np.float32)}
+
+
+# --- what it says of itself -------------------------------------------------------------------------------------------
+
+
+def test_the_adjoints_say_whether_they_are_computed_at_the_start():
+    loss = mean((s[T] - t) ** 2)
+    given = print_network(lower(write_derivation(numbers(loss))))
+    learnt = cell_of(Eq(s[0], a), Eq(s[k], w * s[k - 1] + x[k]), output=s[T], loss=loss)
+    assert "with respect to s[k]. Shape (T + 1, N), row 0 not used." in given
+    assert "with respect to s[k]. Shape (T + 1, N)." in print_network(lower(write_derivation(learnt)))
