@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from sympy import Expr, S, Symbol, lambdify
 
-from derive.modules import adjoints_of, load, print_network, trace_of
-from derive.numpy_code import Code
+from derive.modules import adjoints_of, classes_of, load, own_functions, print_network, shape_of_targets, trace_of
+from derive.numpy_code import Code, form_of_target, of_all_steps
 from derive.operations import Total
 from derive.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
-from derive.quantities import LOSS, At, LearningRate, N, T, bare_of, indexed_of, k
+from derive.quantities import (
+    LOSS,
+    At,
+    Intermediate,
+    LearningRate,
+    N,
+    Parameter,
+    Quantity,
+    T,
+    bare_of,
+    indexed_of,
+    k,
+)
 
 Values: TypeAlias = dict[Any, Any]
-"""What is known while a program runs: numbers and arrays by quantity, T and N, and the dtype."""
+"""What is known while a program runs: numbers and arrays by quantity, T, N, the dimensions and the dtype."""
 
 Run: TypeAlias = Callable[[Values], None]
 
@@ -32,11 +44,13 @@ class Lambdified:
 
     def __init__(self, program: Program) -> None:
         self._cell, self._trace, self._adjoints = program.cell, trace_of(program.cell), adjoints_of(program)
-        # The records and the conversion of what a caller passes are the module's own; the calculation is not.
+        # The records, the conversion of what a caller passes and the functions that NumPy does not have are the
+        # module's own; the calculation is not.
         self._module = load(print_network(program), program.cell.name)
         self.Parameters = self._module.Parameters
+        names = {"np": np} | {name: getattr(self._module, name) for name in own_functions(program)}
         self._forward, self._loss, self._backward, self._gradients, self._update = (
-            compiled(block)
+            Compiler(names).block(block)
             for block in (program.forward, program.loss, program.backward, program.gradients, program.update)
         )
 
@@ -70,8 +84,10 @@ class Lambdified:
         return self.value_and_gradient(parameters, X, t)[1]
 
     def predict(self, parameters: Any, X: Any) -> Any:
-        """The output for every sequence."""
-        return getattr(self.forward(parameters, X), self._cell.output.quantity.name)[-1]
+        """The output for every sequence, at the last step or at every one."""
+        output = self._cell.output
+        steps = getattr(self.forward(parameters, X), output.quantity.name)
+        return steps[-1] if output.index == T else np.swapaxes(steps[1:], 0, 1)
 
     def descend(self, parameters: Any, gradient: Any, learning_rates: Any) -> Any:
         """The weights after one step of gradient descent."""
@@ -83,51 +99,102 @@ class Lambdified:
 
     def _after_forward(self, parameters: Any, trace: Any, t: Any) -> Values:
         values = self._known(parameters, dict(zip(self._trace, trace, strict=True)))
-        values[self._cell.targets[0]] = self._module.as_targets(t, trace[0])
+        shape, classes = (in_numbers(sizes, values) for sizes in (shape_of_targets(self._cell), classes_of(self._cell)))
+        kind = min(classes) if classes else values["dtype"]
+        values[self._cell.targets[0]] = self._module.as_targets(t, shape, kind)
         return values
 
     def _known(self, parameters: Any, arrays: Values) -> Values:
-        steps = next(iter(arrays.values()))
+        """The weights, the arrays, and the sizes that they tell."""
+        x = self._cell.inputs[0]
         weights = dict(zip(self._cell.parameters, parameters, strict=True))
-        return {**weights, **arrays, T: len(steps) - 1, N: steps.shape[1], "dtype": steps.dtype}
+        steps, sequences, *row = arrays[x].shape
+        values = {**arrays, **weights, T: steps - 1, T + 1: steps, N: sequences, "dtype": arrays[x].dtype}
+        values |= zip(x.dimensions, row, strict=True)
+        for weight, value in weights.items():
+            values |= zip(weight.dimensions, np.shape(value), strict=True)
+        return values
 
 
-def compiled(statements: tuple[Statement, ...] | tuple[Assign | Accumulate, ...]) -> Run:
-    """A block of statements as one function that changes the values."""
-    runs = [_statement(statement) for statement in statements]
-
-    def run(values: Values) -> None:
-        for each in runs:
-            each(values)
-
-    return run
+def in_numbers(shape: tuple[Any, ...], values: Values) -> tuple[int, ...]:
+    """A shape with the sizes of its dimensions put in."""
+    return tuple(values.get(size, size) for size in shape)
 
 
-def _statement(statement: Statement | Accumulate) -> Run:
-    match statement:
-        case Allocate(quantity):
-            return lambda values: values.update({quantity: np.zeros((values[T] + 1, values[N]), values["dtype"])})
-        case Zero(target):
-            return lambda values: values.update({target: 0})
-        case Assign(target, value):
-            return _store(target, function(value))
-        case Accumulate(target, value):
-            term = function(value)
-            return lambda values: values.update({target: values[target] + term(values)})
-        case ForTime(first, last, backwards, body):
-            return _loop(function(first), function(last), -1 if backwards else 1, compiled(body))
+class Compiler:
+    """Makes of a block of statements one function that changes the values.
+
+    Args:
+        names: What the printed expressions may call.
+    """
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = dict(names)
+
+    def block(self, statements: tuple[Statement, ...] | tuple[Assign | Accumulate, ...]) -> Run:
+        """Runs one statement after the other."""
+        runs = [self._statement(statement) for statement in statements]
+
+        def run(values: Values) -> None:
+            for each in runs:
+                each(values)
+
+        return run
+
+    def _statement(self, statement: Statement | Accumulate) -> Run:
+        match statement:
+            case Allocate(quantity):
+                return lambda values: values.update({quantity: _zeros(of_all_steps(quantity), values)})
+            case Zero(target):
+                shape = form_of_target(target).shape
+                return lambda values: values.update({target: _zeros(shape, values) if shape else 0})
+            case Assign(target, value):
+                return self._store(target, self._function(value))
+            case Accumulate(target, value):
+                term = self._function(value)
+                return lambda values: values.update({target: values[target] + term(values)})
+            case ForTime(first, last, backwards, body):
+                ends = self._function(first), self._function(last)
+                return _loop(*ends, -1 if backwards else 1, self.block(body))
+
+    def _store(self, target: Expr, value: Callable[[Values], Any]) -> Run:
+        """`s[k] = …` changes a row; `value = …` a number."""
+        if not isinstance(target, At):
+            return lambda values: values.update({target: value(values)})
+        row = self._function(target.index)
+
+        def store(values: Values) -> None:
+            values[target.quantity][row(values)] = value(values)
+
+        return store
+
+    def _function(self, expression: Expr) -> Callable[[Values], Any]:
+        """An expression as a function of the values, by `lambdify` with the printer of the generated code."""
+        slopes = sorted(expression.atoms(Total), key=str)
+        indexed = sorted(indexed_of(expression), key=str)
+        bare = sorted(bare_of(expression.xreplace(dict.fromkeys(slopes, S.One))), key=str)
+        arguments = {atom: argument(atom, f"argument_{i}") for i, atom in enumerate([*bare, *slopes, *indexed])}
+        named = expression.xreplace(arguments)
+        sizes = sorted(named.atoms(Symbol), key=str)
+        body = lambdify([*arguments.values(), *sizes], named, [self._names], printer=Code())
+        rows = [(atom.quantity, self._function(atom.index)) for atom in indexed]
+
+        def call(values: Values) -> Any:
+            known = (values[name] for name in (*bare, *slopes))
+            there = (values[quantity][index(values)] for quantity, index in rows)
+            return body(*known, *there, *(values[size] for size in sizes))
+
+        return call
 
 
-def _store(target: Expr, value: Callable[[Values], Any]) -> Run:
-    """`s[k] = …` changes a row; `value = …` a number."""
-    if not isinstance(target, At):
-        return lambda values: values.update({target: value(values)})
-    row = function(target.index)
+def argument(atom: Expr, name: str) -> Quantity:
+    """What stands for an atom in a function: a quantity of the same form, which the printer must know."""
+    form = form_of_target(atom)
+    return (Intermediate if form.per_sequence else Parameter)(name, shape=form.shape)
 
-    def store(values: Values) -> None:
-        values[target.quantity][row(values)] = value(values)
 
-    return store
+def _zeros(shape: tuple[Any, ...], values: Values) -> Any:
+    return np.zeros(in_numbers(shape, values), values["dtype"])
 
 
 def _loop(first: Callable[[Values], int], last: Callable[[Values], int], direction: int, body: Run) -> Run:
@@ -137,22 +204,3 @@ def _loop(first: Callable[[Values], int], last: Callable[[Values], int], directi
             body(values)
 
     return run
-
-
-def function(expression: Expr) -> Callable[[Values], Any]:
-    """An expression as a function of the values, by `lambdify` with the printer of the generated code."""
-    slopes = sorted(expression.atoms(Total), key=str)
-    indexed = sorted(indexed_of(expression), key=str)
-    bare = sorted(bare_of(expression.xreplace(dict.fromkeys(slopes, S.One))), key=str)
-    names = {atom: Symbol(f"argument_{i}") for i, atom in enumerate([*bare, *slopes, *indexed])}
-    named = expression.xreplace(names)
-    symbols = sorted(named.free_symbols & {T, N, k}, key=str)
-    body = lambdify([*names.values(), *symbols], named, [{"np": np}], printer=Code())
-    rows = [(atom.quantity, function(atom.index)) for atom in indexed]
-
-    def call(values: Values) -> Any:
-        known = (values[name] for name in (*bare, *slopes))
-        there = (values[quantity][index(values)] for quantity, index in rows)
-        return body(*known, *there, *(values[symbol] for symbol in symbols))
-
-    return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -9,28 +10,20 @@ from collections.abc import Iterable, Mapping
 from sympy import Expr, Function
 
 from derive.cell import Cell, Example, TaskExample
-from derive.numpy_code import OWN_OPERATIONS, Code, Lines, form_of_target, steps_shape, uses
-from derive.operations import (
-    ELEMENTWISE,
-)
+from derive.numpy_code import OWN_OPERATIONS, Code, Lines, as_tuple, form_of_target, of_all_steps, steps_shape, uses
+from derive.operations import ELEMENTWISE, SoftmaxCrossEntropy
 from derive.program import Accumulate, Allocate, Assign, Program, Statement, Zero
-from derive.quantities import (
-    Label,
-    N,
-    Quantity,
-    T,
-    indexed_of,
-    k,
-)
+from derive.quantities import Dimension, N, Quantity, T, k
+from derive.shapes import form_of
 from derive.templating import render
 
 
-def unpack(source: str, names: Iterable[str], every: Iterable[str]) -> list[str]:
+def unpack(source: str, used: Iterable[Quantity], every: Iterable[Quantity]) -> list[str]:
     """The line that gives the fields of a NamedTuple their own names, those that are used."""
-    names, every = list(names), list(every)
+    names, fields = [quantity.name for quantity in used], [quantity.name for quantity in every]
     if not names:
         return []
-    if names == every and len(names) > 1:
+    if names == fields and len(names) > 1:
         return [f"{', '.join(names)} = {source}"]
     return [f"{', '.join(names)} = {', '.join(f'{source}.{name}' for name in names)}"]
 
@@ -45,27 +38,20 @@ def batch_first(quantity: Quantity, *, at_every_step: bool) -> str:
     return " × ".join(map(str, ["N", *(["T"] if at_every_step else []), *quantity.dimensions]))
 
 
-def sizes(cell: Cell, statements: tuple[Statement, ...], reference: str) -> list[str]:
-    """The lines that set T, N, dtype and the dimensions, those that are used, from an array of all steps."""
-    used = uses(statements)
-    allocates = any(
-        isinstance(statement, Allocate) or (isinstance(statement, Zero) and form_of_target(statement.target).shape)
-        for statement in statements
-    )
-    wanted = {
-        "T": (T in used, f"len({reference}) - 1"),
-        "N": (N in used, f"{reference}.shape[1]"),
-        "dtype": (allocates, f"{reference}.dtype"),
-    }
-    # A dimension is read off the first weight that has it, or off the input.
-    inputs = reference if reference == cell.inputs[0].name else f"trace.{cell.inputs[0].name}"
-    for axis, size in enumerate(cell.inputs[0].dimensions, start=2):
-        wanted[str(size)] = (size in used, f"{inputs}.shape[{axis}]")
-    for weight in reversed(cell.parameters):
-        for axis, size in enumerate(weight.dimensions):
-            wanted[str(size)] = (size in used, f"parameters.{weight.name}.shape[{axis}]")
-    names = [name for name in (*"TN", "dtype", *map(str, cell.dimensions)) if wanted.get(name, (False,))[0]]
-    return [f"{', '.join(names)} = {', '.join(wanted[name][1] for name in names)}"] if names else []
+def sizes(wanted: set[str], steps: str, arrays: Mapping[str, tuple[object, ...]]) -> list[str]:
+    """The line that sets T, N, dtype and the dimensions, those that are wanted.
+
+    Args:
+        wanted: Their names.
+        steps: The name of an array of all steps and sequences.
+        arrays: Arrays with their shapes; a dimension is read off the first that has it.
+    """
+    known = {"T": f"len({steps}) - 1", "N": f"{steps}.shape[1]", "dtype": f"{steps}.dtype"}
+    for array, shape in arrays.items():
+        for axis, size in enumerate(shape):
+            known.setdefault(str(size), f"{array}.shape[{axis}]")
+    names = [name for name in known if name in wanted]
+    return [f"{', '.join(names)} = {', '.join(known[name] for name in names)}"] if names else []
 
 
 class Bodies:
@@ -77,42 +63,41 @@ class Bodies:
 
     def __init__(self, program: Program) -> None:
         self._program, self._cell = program, program.cell
-        self._reference = program.cell.states[0].name
-        self._matched = target_match(program.cell).name
-
-    def _names(self, quantities: Iterable[Quantity], statements: tuple[Statement, ...]) -> list[str]:
-        used = uses(statements)
-        return [quantity.name for quantity in quantities if quantity in used]
 
     def _unpack(self, statements: tuple[Statement, ...], *, adjoints: bool = False) -> list[str]:
-        """Weights, trace and adjoints; the first state always, for it tells T and N."""
-        program, cell = self._program, self._cell
-        used = uses(statements)
-        needed = {self._reference} | ({self._matched} if set(cell.targets) & used else set())
-        trace = [q for q in trace_of(cell) if q in used or q.name in needed]
-        lines = unpack("parameters", self._names(cell.parameters, statements), [p.name for p in cell.parameters])
-        lines += unpack("trace", [q.name for q in trace], [q.name for q in trace_of(cell)])
-        if adjoints:
-            every = adjoints_of(program)
-            lines += unpack("adjoints", self._names(every, statements), [q.name for q in every])
-        lines += sizes(cell, statements, self._reference)
-        return lines + [f"{name} = as_targets(t, {self._matched})" for name in self._names(cell.targets, statements)]
+        """Weights, trace, adjoints, sizes and targets; the first state always, for it tells T and N."""
+        cell, first = self._cell, self._cell.states[0]
+        used = {first, *uses(statements)}
+        weights = [weight for weight in cell.parameters if weight in used]
+        trace = [quantity for quantity in trace_of(cell) if quantity in used]
+        back = [adjoint for adjoint in adjoints_of(self._program) if adjoints and adjoint in used]
+        return [
+            *unpack("parameters", weights, cell.parameters),
+            *unpack("trace", trace, trace_of(cell)),
+            *unpack("adjoints", back, adjoints_of(self._program)),
+            *self._sizes(statements, [first, *trace, *back], weights),
+            *(f"{target.name} = {reading_of_targets(cell)}" for target in cell.targets if target in used),
+        ]
 
-    def arguments(self, statements: tuple[Statement, ...], *others: str) -> str:
-        """The arguments of a helper function: the parameters only where they are used."""
-        used = uses(statements)
-        needed = used & {*self._cell.parameters, *self._cell.dimensions}
-        return ", ".join([*(["parameters"] if needed else []), *others])
+    def _sizes(
+        self, statements: tuple[Statement, ...], steps: Iterable[Quantity], weights: Iterable[Quantity]
+    ) -> list[str]:
+        """The sizes, off the arrays that are unpacked where they tell them."""
+        cell, steps = self._cell, list(steps)
+        arrays = {quantity.name: of_all_steps(quantity) for quantity in steps}
+        arrays |= {weight.name: weight.dimensions for weight in weights}
+        arrays |= {f"parameters.{weight.name}": weight.dimensions for weight in cell.parameters}
+        arrays |= {f"trace.{x.name}": of_all_steps(x) for x in cell.inputs}
+        return sizes(sizes_in(statements, cell), steps[0].name, arrays)
 
     def forward(self) -> list[str]:
         """From the inputs to the trace."""
-        statements, cell = self._program.forward, self._cell
-        source = cell.inputs[0].name
-        weights = unpack("parameters", self._names(cell.parameters, statements), [p.name for p in cell.parameters])
+        statements, cell, x = self._program.forward, self._cell, self._cell.inputs[0]
+        weights = [weight for weight in cell.parameters if weight in uses(statements)]
         return [
-            *weights,
-            f"{source} = time_first(X, parameters)",
-            *sizes(cell, statements, source),
+            *unpack("parameters", weights, cell.parameters),
+            f"{x.name} = time_first(X, parameters)",
+            *self._sizes(statements, [x], weights),
             *Lines().print(statements),
         ]
 
@@ -130,16 +115,50 @@ class Bodies:
 
     def update(self) -> list[str]:
         """From the weights and their gradients to new weights."""
-        names = [weight.name for weight in self._cell.parameters]
-        return [*unpack("parameters", names, names), *Lines(Code("gradient.{}")).print(self._program.update)]
+        weights = self._cell.parameters
+        return [*unpack("parameters", weights, weights), *Lines(Code("gradient.{}")).print(self._program.update)]
 
 
-def target_match(cell: Cell) -> Quantity:
-    """The computed quantity of the shape of the target, that the loss compares it with; for labels, the scores."""
-    in_loss = {atom.quantity for atom in indexed_of(cell.loss)}
-    compared = [q for q in cell.computed if q in in_loss]
-    alike = [q for q in compared if q.dimensions == cell.targets[0].dimensions]
-    return (compared if isinstance(cell.targets[0], Label) else alike or cell.states)[0]
+def used_in(body: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Those of the names that occur in the lines of a body."""
+    text = "\n".join(body)
+    return [name for name in names if re.search(rf"\b{name}\b", text)]
+
+
+def sizes_in(statements: tuple[Statement, ...], cell: Cell) -> set[str]:
+    """The names of the sizes that statements need, and dtype where they need that; so do the targets in them."""
+    used = uses(statements)
+    found = {str(size) for size in used & {T, N, *cell.dimensions}}
+    if any(
+        isinstance(statement, Allocate) or (isinstance(statement, Zero) and form_of_target(statement.target).shape)
+        for statement in statements
+    ):
+        found.add("dtype")
+    if used & set(cell.targets):
+        found |= {str(size) for size in (*shape_of_targets(cell), *(classes_of(cell) or ["dtype"]))}
+    return found
+
+
+def reading_of_targets(cell: Cell) -> str:
+    """The call that checks what a caller passes as targets, and puts time first."""
+    classes = list(map(str, classes_of(cell)))
+    last = (f"min({', '.join(classes)})" if len(classes) > 1 else classes[0]) if classes else "dtype"
+    return f"as_targets(t, {as_tuple(shape_of_targets(cell))}, {last})"
+
+
+def shape_of_targets(cell: Cell) -> tuple[Expr | int, ...]:
+    """The shape of the targets that a caller passes."""
+    return (N, *([T] if cell.target_at_every_step else []), *cell.targets[0].dimensions)
+
+
+def classes_of(cell: Cell) -> tuple[Dimension | int, ...]:
+    """How many classes a label may name: as many as each row of scores that the loss compares it with has entries.
+
+    Returns:
+        A size for each kind of row, none where the targets are no labels.
+    """
+    rows = {form_of(entropy.args[0]).shape[0] for entropy in cell.loss.atoms(SoftmaxCrossEntropy)}
+    return tuple(sorted(rows, key=str))
 
 
 def trace_of(cell: Cell) -> tuple[Quantity, ...]:
@@ -150,6 +169,11 @@ def trace_of(cell: Cell) -> tuple[Quantity, ...]:
 def adjoints_of(program: Program) -> tuple[Quantity, ...]:
     """What a backward pass computes."""
     return tuple(statement.quantity for statement in program.backward if isinstance(statement, Allocate))
+
+
+def adjoints_at_start(program: Program) -> set[Quantity]:
+    """The adjoints that a backward pass computes at k = 0, too, for the gradient of a learnt initial state."""
+    return {line.target.quantity for line in program.backward if isinstance(line, Assign) and line.target.index == 0}
 
 
 def own_functions(program: Program) -> set[str]:
@@ -177,18 +201,21 @@ def print_network(program: Program) -> str:
         "output_at_every_step": cell.output.index == k,
         "trace": trace,
         "adjoints": adjoints,
+        "at_start": {*cell.states, *adjoints_at_start(program)},
         "program": program,
         "bodies": bodies,
-        "typed": lambda statements: "parameters: Parameters, " if bodies.arguments(statements) else "",
+        "loss_arguments": used_in(bodies.loss(), ("parameters", "trace", "t")),
+        "gradient_arguments": used_in(bodies.gradients(), ("parameters", "trace", "adjoints", "t")),
+        "types": {"parameters": "Parameters", "trace": "Trace", "adjoints": "Adjoints", "t": "ArrayLike"},
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
         "weight_names": [weight.name for weight in cell.parameters],
         "weight_shapes": ", ".join(f'"{weight.name}": {named(weight.dimensions)}' for weight in cell.parameters),
         "X_dimensions": named((N, T, *cell.inputs[0].dimensions)),
-        "t_dimensions": named((N, *([T] if cell.target_at_every_step else []), *cell.targets[0].dimensions)),
+        "t_dimensions": named(shape_of_targets(cell)),
         "steps_shape": steps_shape,
         "functions": own_functions(program),
-        "labels": isinstance(cell.targets[0], Label),
+        "labels": bool(classes_of(cell)),
         "X_shape": batch_first(cell.inputs[0], at_every_step=True),
         "t_shape": batch_first(cell.targets[0], at_every_step=cell.target_at_every_step),
         "y_shape": batch_first(cell.output.quantity, at_every_step=cell.output.index == k),

@@ -123,7 +123,9 @@ class Code(Printer):
         return f"np.sum({self._print(total.args[0])})"
 
     def _print_Function(self, call: Function) -> str:
-        return f"{ELEMENTWISE[call.func]}({', '.join(map(self._print, call.args))})"
+        text = f"{ELEMENTWISE[call.func]}({', '.join(map(self._print, call.args))})"
+        # NumPy's own float64 would make float64 of a float32 beside it, and Python's float does not.
+        return text if atoms_of(call) else f"float({text})"
 
     def _print_Add(self, total: Add) -> str:
         first, *others = self._terms(total)
@@ -158,15 +160,16 @@ class Code(Printer):
     def _print_Pow(self, power: Pow) -> str:
         base = power.base
         text = self._print(base)
-        if power.exp == S.Half:
+        is_root = power.exp == S.Half
+        if is_root and atoms_of(base):
             return f"np.sqrt({text})"
         if power.exp == S.NegativeOne:
             return f"1 / {self._factor(base)}"
         brackets = Add | Mul | Pow | Rational | Product | BatchOuter
         if isinstance(base, brackets) and not (isinstance(base, Integer) and base >= 0):
             text = f"({text})"
-        exponent = self._print(power.exp)
-        simple = isinstance(power.exp, Integer | Symbol | Quantity) and not power.exp.is_negative
+        exponent = "0.5" if is_root else self._print(power.exp)
+        simple = is_root or (isinstance(power.exp, Integer | Symbol | Quantity) and not power.exp.is_negative)
         return f"{text} ** {exponent if simple else f'({exponent})'}"
 
 
@@ -235,9 +238,14 @@ def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
     return found
 
 
+def of_all_steps(quantity: Quantity) -> tuple[Any, ...]:
+    """The shape of the array of all steps and sequences of a quantity."""
+    return T + 1, N, *quantity.dimensions
+
+
 def steps_shape(quantity: Quantity) -> str:
     """The shape of the array of all steps and sequences of a quantity, as code."""
-    return as_tuple(("T + 1", "N", *quantity.dimensions))
+    return as_tuple(of_all_steps(quantity))
 
 
 def as_tuple(shape: tuple[Any, ...]) -> str:

@@ -10,9 +10,11 @@ from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
-from derive.__main__ import main
+from derive import Cell
+from derive.__main__ import main, read_cell
 
 ROOT = Path(__file__).parents[1]
 
@@ -330,6 +332,21 @@ def test_deriving_leaves_nothing_beside_the_users_file(my_net):
     assert names(my_net.parent) == {"tiny.py", "my_net"}
 
 
+def test_a_users_file_may_hold_a_dataclass(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    source = "from __future__ import annotations\nfrom dataclasses import dataclass\n" + TINY
+    source += "\n\n@dataclass\nclass Options:\n    bias: float = 0.1\n"
+    (tmp_path / "tiny.py").write_text(source, encoding="utf-8")
+    assert isinstance(read_cell(tmp_path / "tiny.py"), Cell)
+
+
+def test_a_users_file_hides_no_other_module(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "numpy.py").write_text(TINY, encoding="utf-8")
+    read_cell(tmp_path / "numpy.py")
+    assert sys.modules["numpy"] is np
+
+
 def test_what_a_users_file_imports_may_lie_beside_it(tmp_path):
     beside, elsewhere = tmp_path / "beside", tmp_path / "elsewhere"
     beside.mkdir()
@@ -369,6 +386,7 @@ def test_help_explains_the_options_and_the_exit_codes():
     assert all(option in words for option in ("--out FOLDER", "--steps T", "--check", "--pdf", "CELL"))
     assert "(default: generated)" in words
     assert "(default: 3)" in words
+    assert "about a minute for 20 steps" in words
 
 
 def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path):

@@ -1,0 +1,49 @@
+"""The functions in memory, against those of the generated module."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+from derive import cells
+from derive.certify import draw_numbers
+from derive.lambdified import Lambdified
+from derive.lower import lower
+from derive.modules import load, print_network
+from derive.pipeline import write_derivation
+
+NAMES = [module.name for module in pkgutil.iter_modules(cells.__path__)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_runs_in_memory_is_what_the_module_does(name):
+    cell = importlib.import_module(f"derive.cells.{name}").cell
+    program = lower(write_derivation(cell))
+    network, functions = load(print_network(program), name), Lambdified(program)
+    parameters, X, t, rates = draw_numbers(cell, network, 3, 4, np.random.default_rng(0))
+    trace = network.forward(parameters, X)
+    value, gradient = network.value_and_gradient(parameters, X, t)
+    our_value, our_gradient = functions.value_and_gradient(functions.Parameters(*parameters), X, t)
+    for ours, theirs in (
+        (functions.forward(parameters, X), trace),
+        (functions.backward(parameters, trace, t), network.backward(parameters, trace, t)),
+        ((our_value, functions.loss(parameters, X, t)), (value, value)),
+        (our_gradient, gradient),
+        (functions.gradients(parameters, X, t), gradient),
+        ((functions.predict(parameters, X),), (network.predict(parameters, X),)),
+        (functions.descend(parameters, our_gradient, rates), network.descend(parameters, gradient, rates)),
+    ):
+        for our, their in zip(ours, theirs, strict=True):
+            assert np.shape(our) == np.shape(their)
+            np.testing.assert_allclose(our, their, rtol=1e-12, atol=1e-14)
+
+
+def test_it_says_what_the_module_says_of_wrong_targets():
+    program = lower(write_derivation(importlib.import_module("derive.cells.lstm").cell))
+    functions = Lambdified(program)
+    parameters, X, _, _ = draw_numbers(program.cell, functions, 3, 4, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"one row a sequence, \(3, 4\); its shape is \(3,\)"):
+        functions.loss(parameters, X, np.zeros(3))
