@@ -15,10 +15,10 @@ from derive.cell import Cell
 from derive.derivation import Derivation, Equation
 from derive.fast_lines import Block, Itself, Layout
 from derive.fast_plan import Stack, height, plan, runs_of
+from derive.modules import classes_of, shape_of_targets
 from derive.numpy_code import OWN_OPERATIONS
-from derive.operations import ELEMENTWISE, BatchMean, BatchOuter, BatchSum, SoftmaxCrossEntropy
-from derive.quantities import At, Dimension, Quantity, T, indexed_of, k
-from derive.shapes import form_of
+from derive.operations import ELEMENTWISE, BatchMean, BatchOuter, BatchSum
+from derive.quantities import At, Dimension, N, Quantity, T, indexed_of, k
 from derive.templating import render
 
 
@@ -382,8 +382,8 @@ def print_network_fast(derivation: Derivation) -> str:
         "target": target.name,
         "target_at_every_step": cell.target_at_every_step,
         "target_dimensions": target.dimensions,
-        "label": target.role == "label",
-        "scores": _scores(cell),
+        "target_shape": ", ".join(_in_space(shape_of_targets(cell))),
+        "target_kind": _last_argument(cell),
         "sizes": [(str(d), _size(cell, d)) for d in cell.dimensions],
         "weights_used": [p.name for p in cell.parameters if any(mentions(each, p.name) for each in made)],
         "sizes_used_by_weights": [str(d) for d in cell.dimensions if any(mentions(each, str(d)) for each in made)],
@@ -411,10 +411,15 @@ def _zeros(total: str) -> str:
     return f"np.zeros(np.shape(parameters.{total}), dtype)[()]"
 
 
-def _scores(cell: Cell) -> str:
-    """How many classes there are, where the targets are labels."""
-    nodes = cell.loss.atoms(SoftmaxCrossEntropy)
-    return str(form_of(next(iter(nodes)).args[0]).shape[0]) if nodes else ""
+def _in_space(sizes: Iterable[Expr | int]) -> list[str]:
+    """Sizes as code, read off the workspace; a fixed one is its number."""
+    return [f"space.{d}" if d in (N, T) else str(d) if isinstance(d, int) else f'space.sizes["{d}"]' for d in sizes]
+
+
+def _last_argument(cell: Cell) -> str:
+    """What `as_targets` must know besides the shape, as code: the number of classes of labels, or the type."""
+    classes = _in_space(classes_of(cell))
+    return (f"min({', '.join(classes)})" if len(classes) > 1 else classes[0]) if classes else "dtype"
 
 
 def _size(cell: Cell, dimension: Dimension) -> str:

@@ -167,10 +167,10 @@ def _parse_npz(path: Path, content: bytes, shapes: Mapping[str, Shape]) -> tuple
     X, t = (_real(path, name, stored[name]) for name in ("X", "t"))
     try:
         measure(shapes, {"X": X, "t": t})
-    except ValueError:
+    except ValueError as error:
         raise InputError(
-            f"{path}: X has shape {X.shape} and t has shape {t.shape}, expected X as {in_words(shapes['X'])} "
-            f"with one sequence a row, t as {in_words(shapes['t'])}, and none of them zero"
+            f"{path}: {error}; the cell takes X as {in_words(shapes['X'])} and t as {in_words(shapes['t'])}, "
+            "one sequence a row"
         ) from None
     return X, t
 

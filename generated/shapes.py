@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
@@ -12,6 +13,9 @@ Shape: TypeAlias = tuple[str | int, ...]
 
 ONE_NUMBER_A_STEP: dict[str, Shape] = {"X": ("N", "T"), "t": ("N",)}
 """The data of a cell that reads one number a step and has one target a sequence."""
+
+NOUNS = {"N": "sequences", "T": "steps"}
+"""What the dimensions that every cell has are called."""
 
 
 def in_words(shape: Shape) -> str:
@@ -33,12 +37,24 @@ def measure(shapes: Mapping[str, Shape], arrays: Mapping[str, npt.ArrayLike]) ->
         ValueError: An array has another shape, or a dimension that is empty.
     """
     sizes: dict[str, int] = {}
+    told_by: dict[str, str] = {}
     for name, array in arrays.items():
-        shape = getattr(array, "shape", ())
-        for dimension, size in zip(shapes[name], shape, strict=True):
-            expected = sizes.setdefault(dimension, size) if isinstance(dimension, str) else dimension
-            if size != expected or size == 0:
-                raise ValueError(f"{name} has shape {shape}, and {dimension} is {expected}")
+        shape, dimensions = np.shape(array), shapes[name]
+        fixed = [given if isinstance(size, str) else size for size, given in zip(dimensions, shape, strict=False)]
+        if len(shape) != len(dimensions) or list(shape) != fixed:
+            raise ValueError(f"{name} has shape {shape}, expected {in_words(dimensions)}")
+        if 0 in shape:
+            raise ValueError(f"{name} has shape {shape}: none of {in_words(dimensions)} may be zero")
+        for dimension, size in zip(dimensions, shape, strict=True):
+            if not isinstance(dimension, str):
+                continue
+            other = told_by.setdefault(dimension, name)
+            if size != sizes.setdefault(dimension, size):
+                what = NOUNS.get(dimension, f"entries along {dimension}")
+                raise ValueError(
+                    f"{other} has {sizes[dimension]} {what} and {name} has {size}; "
+                    f"{other} has shape {np.shape(arrays[other])} and {name} has shape {shape}"
+                )
     return sizes
 
 

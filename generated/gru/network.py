@@ -3,6 +3,9 @@
 Written by `make derive` from the description of the cell `gru`.
 The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
 
+A training loop calls `value_and_gradient`, and `descend` where it takes plain gradient descent; `predict` gives the
+output. The other functions are their parts.
+
 All N sequences are computed at once, and time comes first: `h[k]` holds h_k of every sequence. What the caller
 passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
 """
@@ -97,23 +100,23 @@ class Adjoints(NamedTuple):
     """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
 
     delta_zr: Array
-    """Derivative of the loss with respect to zr[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to zr[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_zu: Array
-    """Derivative of the loss with respect to zu[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to zu[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_zc: Array
-    """Derivative of the loss with respect to zc[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to zc[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_r: Array
-    """Derivative of the loss with respect to r[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to r[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_u: Array
-    """Derivative of the loss with respect to u[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to u[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_p: Array
-    """Derivative of the loss with respect to p[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to p[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_c: Array
-    """Derivative of the loss with respect to c[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to c[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_h: Array
-    """Derivative of the loss with respect to h[k]. Shape (T + 1, N, H)."""
+    """Derivative of the loss with respect to h[k]. Shape (T + 1, N, H), row 0 not used."""
     delta_y: Array
-    """Derivative of the loss with respect to y[k]. Shape (T + 1, N, M)."""
+    """Derivative of the loss with respect to y[k]. Shape (T + 1, N, M), row 0 not used."""
 
 
 def forward(parameters: Parameters, X: ArrayLike) -> Trace:
@@ -124,11 +127,11 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         X: The inputs, N × T × D.
 
     Raises:
-        ValueError: X has another shape, or no sequence, or no step.
+        ValueError: X or a weight has another shape, or there is no sequence, or no step.
     """
     Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, bhc, Wy, by = parameters
     x = time_first(X, parameters)
-    T, N, dtype, H, M = len(x) - 1, x.shape[1], x.dtype, parameters.Wxr.shape[1], parameters.Wy.shape[1]
+    T, N, dtype, H, M = len(x) - 1, x.shape[1], x.dtype, Wxr.shape[1], Wy.shape[1]
     zr = np.zeros((T + 1, N, H), dtype)
     zu = np.zeros((T + 1, N, H), dtype)
     zc = np.zeros((T + 1, N, H), dtype)
@@ -165,8 +168,8 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     """
     Whr, Whu, Whc, Wy = parameters.Whr, parameters.Whu, parameters.Whc, parameters.Wy
     r, u, p, c, h, y = trace.r, trace.u, trace.p, trace.c, trace.h, trace.y
-    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, parameters.Wxr.shape[1], parameters.Wy.shape[1]
-    t = as_targets(t, y)
+    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, h.shape[2], y.shape[2]
+    t = as_targets(t, (N, M), dtype)
     delta_zr = np.zeros((T + 1, N, H), dtype)
     delta_zu = np.zeros((T + 1, N, H), dtype)
     delta_zc = np.zeros((T + 1, N, H), dtype)
@@ -205,6 +208,9 @@ def predict(parameters: Parameters, X: ArrayLike) -> Array:
     Args:
         parameters: The weights.
         X: The inputs, N × T × D.
+
+    Raises:
+        ValueError: X or a weight has another shape.
     """
     trace = forward(parameters, X)
     output: Array = trace.y[-1]
@@ -220,9 +226,10 @@ def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
         t: The targets, N × M.
 
     Raises:
-        ValueError: X or t has another shape.
+        ValueError: X, t or a weight has another shape.
     """
-    return loss_of(forward(parameters, X), t)
+    trace = forward(parameters, X)
+    return loss_of(trace, t)
 
 
 def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
@@ -234,11 +241,11 @@ def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tu
         t: The targets, N × M.
 
     Raises:
-        ValueError: X or t has another shape.
+        ValueError: X, t or a weight has another shape.
     """
     trace = forward(parameters, X)
     adjoints = backward(parameters, trace, t)
-    return loss_of(trace, t), sum_over_time(parameters, trace, adjoints)
+    return loss_of(trace, t), sum_over_time(trace, adjoints)
 
 
 def gradients(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Parameters:
@@ -267,13 +274,13 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
     h, y = trace.h, trace.y
-    T = len(h) - 1
-    t = as_targets(t, y)
+    T, N, dtype, M = len(h) - 1, h.shape[1], h.dtype, y.shape[2]
+    t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (11)
     return value
 
 
-def sum_over_time(parameters: Parameters, trace: Trace, adjoints: Adjoints) -> Parameters:
+def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, h = trace.x, trace.h
     delta_zr, delta_zu, delta_zc, delta_p, delta_y = (
@@ -283,7 +290,7 @@ def sum_over_time(parameters: Parameters, trace: Trace, adjoints: Adjoints) -> P
         adjoints.delta_p,
         adjoints.delta_y,
     )
-    T, dtype, D, H, M = len(h) - 1, h.dtype, parameters.Wxr.shape[0], parameters.Wxr.shape[1], parameters.Wy.shape[1]
+    T, dtype, H, D, M = len(h) - 1, h.dtype, h.shape[2], x.shape[2], delta_y.shape[2]
     gradient_Wxr = np.zeros((D, H), dtype)
     gradient_Whr = np.zeros((H, H), dtype)
     gradient_br = np.zeros((H,), dtype)
@@ -336,14 +343,17 @@ def logistic(z: Array) -> Array:
 def as_sequences(X: ArrayLike, parameters: Parameters) -> Array:
     """Sequences, one a row (N × T × D), as an array of floating point, complex where a parameter is.
 
+    The weights are checked first.
+
     Raises:
-        ValueError: X has another shape, or no sequence, or no step.
+        ValueError: X or a weight has another shape, or there is no sequence, or no step.
     """
     sequences = np.asarray(X)
     if sequences.dtype.kind not in "biufc":
         raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
     if sequences.ndim != 3 or sequences.size == 0:
         raise ValueError(f"X holds N sequences of T steps, N × T × D; its shape is {sequences.shape}")
+    check_weights(parameters, sequences)
     floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
     return sequences.astype(np.result_type(floating, *parameters), copy=False)
 
@@ -357,11 +367,27 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
     return steps
 
 
-def as_targets(t: ArrayLike, steps: Array) -> Array:
-    """The targets (N × M), one for each of the sequences in `steps`, in the same floating point."""
+def check_weights(parameters: Parameters, X: Array) -> None:
+    """Refuses, by a ValueError, a weight that is no array of its shape; a dimension is as long as it first was."""
+    sizes: dict[str | int, int] = {}
+    for name, shape, value in (("X", DATA_SHAPES["X"], X), *zip(SHAPES, SHAPES.values(), parameters, strict=True)):
+        array = np.asarray(value)
+        known = dict(zip(shape, array.shape, strict=False)) | sizes
+        fits = array.shape == tuple(known.get(size) if isinstance(size, str) else size for size in shape)
+        if not fits or array.dtype.kind not in "biufc" or (shape and array is not value):
+            given = f"an array {array.shape} of {array.dtype}" if array is value else f"a {type(value).__name__}"
+            expected = "an array " + str(shape).replace("'", "") if shape else "one number"
+            told = ", ".join(f"{size} = {sizes[size]}" for size in dict.fromkeys(shape) if size in sizes)
+            source = f" with {told} as in X and the weights before it" if told else ""
+            raise ValueError(f"{name} is {given}, expected {expected}{source}")
+        sizes = known
+
+
+def as_targets(t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The targets (N × M), in the floating point of the states."""
     targets = np.asarray(t)
-    if targets.dtype.kind not in "biufc":
-        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
-    if targets.shape != steps.shape[1:]:
-        raise ValueError(f"t holds one row a sequence, {steps.shape[1:]}; its shape is {targets.shape}")
-    return targets.astype(steps.dtype)
+    if targets.dtype.kind not in "biuf":
+        raise ValueError(f"t holds real numbers; its dtype is {targets.dtype}")
+    if targets.shape != shape:
+        raise ValueError(f"t holds one row a sequence, {shape}; its shape is {targets.shape}")
+    return targets.astype(dtype)

@@ -3,6 +3,9 @@
 Written by `make derive` from the description of the cell `linear`.
 The derivation beside this file says where each line comes from: the number behind a line is that of its equation there.
 
+A training loop calls `value_and_gradient`, and `descend` where it takes plain gradient descent; `predict` gives the
+output. The other functions are their parts.
+
 All N sequences are computed at once, and time comes first: `s[k]` holds s_k of every sequence. What the caller
 passes is one sequence a row. Integers are converted to float64; what is floating point stays as it is.
 """
@@ -48,7 +51,7 @@ class Adjoints(NamedTuple):
     """What a backward pass computes: arrays with time first, row k for step k of all sequences."""
 
     delta: Array
-    """Derivative of the loss with respect to s[k]. Shape (T + 1, N)."""
+    """Derivative of the loss with respect to s[k]. Shape (T + 1, N), row 0 not used."""
 
 
 def forward(parameters: Parameters, X: ArrayLike) -> Trace:
@@ -59,7 +62,7 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         X: The inputs, N × T.
 
     Raises:
-        ValueError: X has another shape, or no sequence, or no step.
+        ValueError: X or a weight has another shape, or there is no sequence, or no step.
     """
     Wx, Wrec = parameters
     x = time_first(X, parameters)
@@ -85,7 +88,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     Wrec = parameters.Wrec
     s = trace.s
     T, N, dtype = len(s) - 1, s.shape[1], s.dtype
-    t = as_targets(t, s)
+    t = as_targets(t, (N,), dtype)
     delta = np.zeros((T + 1, N), dtype)
     delta[T] = 2 / N * (s[T] - t)  # (25)
     for k in range(T - 1, 0, -1):
@@ -99,6 +102,9 @@ def predict(parameters: Parameters, X: ArrayLike) -> Array:
     Args:
         parameters: The weights.
         X: The inputs, N × T.
+
+    Raises:
+        ValueError: X or a weight has another shape.
     """
     trace = forward(parameters, X)
     output: Array = trace.s[-1]
@@ -114,9 +120,10 @@ def loss(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Number:
         t: The targets, N.
 
     Raises:
-        ValueError: X or t has another shape.
+        ValueError: X, t or a weight has another shape.
     """
-    return loss_of(forward(parameters, X), t)
+    trace = forward(parameters, X)
+    return loss_of(trace, t)
 
 
 def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tuple[Number, Parameters]:
@@ -128,7 +135,7 @@ def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tu
         t: The targets, N.
 
     Raises:
-        ValueError: X or t has another shape.
+        ValueError: X, t or a weight has another shape.
     """
     trace = forward(parameters, X)
     adjoints = backward(parameters, trace, t)
@@ -151,8 +158,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
     s = trace.s
-    T = len(s) - 1
-    t = as_targets(t, s)
+    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    t = as_targets(t, (N,), dtype)
     value = np.mean((s[T] - t) ** 2)  # (3)
     return value
 
@@ -173,14 +180,17 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
 def as_sequences(X: ArrayLike, parameters: Parameters) -> Array:
     """Sequences, one a row (N × T), as an array of floating point, complex where a parameter is.
 
+    The weights are checked first.
+
     Raises:
-        ValueError: X has another shape, or no sequence, or no step.
+        ValueError: X or a weight has another shape, or there is no sequence, or no step.
     """
     sequences = np.asarray(X)
     if sequences.dtype.kind not in "biufc":
         raise ValueError(f"X holds numbers; its dtype is {sequences.dtype}")
     if sequences.ndim != 2 or sequences.size == 0:
         raise ValueError(f"X holds N sequences of T steps, N × T; its shape is {sequences.shape}")
+    check_weights(parameters)
     floating = sequences.dtype if sequences.dtype.kind in "fc" else np.dtype(np.float64)
     return sequences.astype(np.result_type(floating, *parameters), copy=False)
 
@@ -194,11 +204,19 @@ def time_first(X: ArrayLike, parameters: Parameters) -> Array:
     return steps
 
 
-def as_targets(t: ArrayLike, steps: Array) -> Array:
-    """The targets (N), one for each of the sequences in `steps`, in the same floating point."""
+def check_weights(parameters: Parameters) -> None:
+    """Refuses, by a ValueError, a weight that is not one number."""
+    for name, weight in zip(SHAPES, parameters, strict=True):
+        number = np.asarray(weight)
+        if number.shape or number.dtype.kind not in "biufc":
+            raise ValueError(f"{name} is one number; its shape is {number.shape} and its dtype {number.dtype}")
+
+
+def as_targets(t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The targets (N), in the floating point of the states."""
     targets = np.asarray(t)
-    if targets.dtype.kind not in "biufc":
-        raise ValueError(f"t holds numbers; its dtype is {targets.dtype}")
-    if targets.shape != steps.shape[1:]:
-        raise ValueError(f"t holds one target a sequence, {steps.shape[1]} of them; its shape is {targets.shape}")
-    return targets.astype(steps.dtype)
+    if targets.dtype.kind not in "biuf":
+        raise ValueError(f"t holds real numbers; its dtype is {targets.dtype}")
+    if targets.shape != shape:
+        raise ValueError(f"t holds one target a sequence, {shape[0]} of them; its shape is {targets.shape}")
+    return targets.astype(dtype)

@@ -185,8 +185,7 @@ def prepared(
     dtype = X.dtype
     space = workspace if workspace is not None else Workspace()
     space.fit(parameters, X, dtype, recompute)
-    steps = np.broadcast_to(np.zeros((), dtype), (space.T + 1, space.N))
-    targets = as_targets(t, steps)
+    targets = as_targets(t, (space.N,), dtype)
     space.t = targets
     return space, Weights(parameters, dtype), np.transpose(X, (1, 0)), targets
 

@@ -268,8 +268,14 @@ def prepared(
     dtype = X.dtype
     space = workspace if workspace is not None else Workspace()
     space.fit(parameters, X, dtype, recompute)
-    steps = np.broadcast_to(np.zeros((), dtype), (space.T + 1, space.N, space.sizes["M"]))
-    targets = as_targets(t, steps)
+    targets = as_targets(
+        t,
+        (
+            space.N,
+            space.sizes["M"],
+        ),
+        dtype,
+    )
     targets = np.swapaxes(targets, -1, -2)
     space.t = targets
     return space, Weights(parameters, dtype), np.transpose(X, (1, 2, 0)), targets
