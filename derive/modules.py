@@ -103,6 +103,10 @@ class Bodies:
         needed = used & {*self._cell.parameters, *self._cell.dimensions}
         return ", ".join([*(["parameters"] if needed else []), *others])
 
+    def sees_targets(self, statements: tuple[Statement, ...]) -> bool:
+        """Whether statements use a target; a gradient does where the loss has a weight beside it."""
+        return bool(uses(statements) & {*self._cell.targets})
+
     def forward(self) -> list[str]:
         """From the inputs to the trace."""
         statements, cell = self._program.forward, self._cell
