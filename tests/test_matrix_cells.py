@@ -97,6 +97,9 @@ CELLS = {
         zero, Eq(h[k], tanh(x[k] @ Wx + Product(h[k - 1] @ Wh, Uh))), Eq(y[T], h[T] @ V)
     ),
     "a number that scales": described(zero, Eq(h[k], tanh(x[k] @ Wx + a * (h[k - 1] @ Wh) + a)), Eq(y[T], h[T] @ V)),
+    "a weight within the loss": described(
+        zero, recurrence, Eq(y[T], h[T] @ V), loss=mean(total((a * y[T] + e - t) ** 2) + total(V**2) / 3 + a**2)
+    ),
     "no product of states": described(zero, Eq(h[k], b * h[k - 1] + x[k] @ Wx), Eq(y[T], h[T] @ V)),
 }
 
