@@ -93,7 +93,9 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
     def __new__(cls, name: str, latex: str = "", meaning: str = "", shape: Shape = ()) -> Quantity:
         """See the class."""
         self = AtomicExpr.__new__(cls)
-        self.name, self.latex, self.meaning, self.dimensions = str(name), latex or str(name), meaning, tuple(shape)
+        # A shape that is no tuple is kept as it is, for the checks of the cell to name it.
+        self.dimensions = tuple(shape) if isinstance(shape, list) else shape
+        self.name, self.latex, self.meaning = str(name), latex or str(name), meaning
         return self
 
     def __getnewargs__(self) -> tuple[Any, ...]:
@@ -103,6 +105,8 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
         return self.name, self.latex, self.meaning, self.dimensions
 
     def __getitem__(self, index: Any) -> At:
+        if isinstance(index, str):
+            raise TypeError(f"{self}[{index!r}]: a step is k, T or a number, not a text; write {self}[{index}]")
         return At(self, sympify(index))
 
     @property
