@@ -173,6 +173,8 @@ def read_cell(path: Path) -> Cell:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         if isinstance(error, TypeError) and ("ufunc" in message or "to float" in message):
             message += "; take functions from sympy, not from math or numpy"
+        if "truth value of Relational" in message:
+            message += "; max, min, abs and if need numbers: write a smooth function, such as softplus"
         raise UsageError(f"{path}{line}: {message}") from error
     finally:
         sys.dont_write_bytecode = before

@@ -11,24 +11,44 @@ from graphlib import CycleError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from sympy import Add, Basic, Dummy, Eq, Expr, Function, Mul, Number, Pow, S, Symbol, preorder_traversal, sympify
-from sympy.core.numbers import NumberSymbol
+from sympy import (
+    Abs,
+    Add,
+    Basic,
+    Dummy,
+    E,
+    Eq,
+    Expr,
+    Max,
+    Min,
+    Mul,
+    Number,
+    Piecewise,
+    Pow,
+    S,
+    Symbol,
+    pi,
+    preorder_traversal,
+    sign,
+    sympify,
+)
 
 from derive.errors import CellError
-from derive.operations import ELEMENTWISE, BatchMean, EntrySum
+from derive.operations import ELEMENTWISE, BatchMean, EntrySum, SoftmaxCrossEntropy
 from derive.quantities import (
     At,
     Dimension,
     Input,
     Intermediate,
+    Label,
     N,
-    Operation,
     Parameter,
     Product,
     Quantity,
     State,
     T,
     Target,
+    Transpose,
     atoms_of,
     bare_of,
     indexed_of,
@@ -55,18 +75,20 @@ sequences floating steps targets Shape SHAPES DATA_SHAPES
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
 
-KNOWN = (Add, Mul, Pow, Number, NumberSymbol, Function, Symbol, Quantity, At, Operation)
-"""The kinds of nodes that there is a rule for."""
+IN_A_STEP = (Add, Mul, Pow, Number, Symbol, Quantity, At, Product, Transpose)
+"""What a step may hold, beside the functions in `ELEMENTWISE` and the numbers π and e."""
+IN_THE_LOSS = (*IN_A_STEP, BatchMean, EntrySum, SoftmaxCrossEntropy)
+WITH_KINKS = (Abs, Max, Min, Piecewise, sign)
 
 RESERVED_FILES = frozenset(
     ["assets", "optimizers", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))]
 )
 """What stands beside the cells in an output folder."""
 
-RESERVED_LATEX = frozenset(["k", "n", "N", "T", "j", "m", r"\xi", r"\delta", r"\eta", r"\lambda"])
+RESERVED_LATEX = frozenset(["k", "n", "N", "T", r"\xi", r"\delta", r"\eta"])
 """Symbols that a derivation uses itself."""
-RESERVED_FOR_CURVATURE = frozenset(["H", "I", "J"])
-"""Those that it uses for cells of numbers only."""
+RESERVED_FOR_NUMBERS = frozenset(["j", "m", "H", "I", "J", r"\lambda"])
+"""Those that it uses for cells of numbers only: in the closed form and for the curvature."""
 
 
 def check(cell: Cell) -> None:
@@ -82,6 +104,11 @@ def check(cell: Cell) -> None:
     _check_name(cell.name, "its name", wrong)
     if cell.name in RESERVED_FILES:
         wrong("its name", f"{cell.name!r} is a part of every output folder", "choose another name")
+    for what in ("title", "about"):
+        if not isinstance(getattr(cell, what), str):
+            wrong(what, f"{getattr(cell, what)!r} is no text", f'write {what}="…"')
+    if not isinstance(cell.references, tuple | list) or not all(isinstance(each, str) for each in cell.references):
+        wrong("references", f"{cell.references!r} is no tuple of texts", 'write references=("…",), with a comma')
     for what, one, kind, cure in (
         ("quantities", "quantity", Quantity, "declare it as Parameter, Input, State, …"),
         ("equations", "equation", Basic, "write Eq(left, right)"),
@@ -95,6 +122,7 @@ def check(cell: Cell) -> None:
     _check_quantities(cell.quantities, wrong)
     _check_equations(cell, wrong)
     _check_loss(cell, wrong)
+    _check_reads(cell, wrong)
     _check_shapes(cell, wrong)
     _check_use(cell, wrong)
     _check_example(cell, wrong)
@@ -111,13 +139,19 @@ def _check_name(name: str, where: str, wrong: Wrong) -> None:
 
 
 def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
+    for quantity in quantities:
+        _check_shape(quantity, wrong)
     rows = any(quantity.dimensions for quantity in quantities)
     seen: dict[str, Quantity] = {}
     seen_latex: dict[str, Quantity] = {}
     for quantity in quantities:
         where = f"quantity {quantity.name!r}"
+        if quantity.name.startswith("_"):
+            wrong(where, "its name begins with _", "begin it with a letter")
         _check_name(quantity.name, where, wrong)
-        if quantity.name in RESERVED or quantity.name.startswith(("_", "delta_", "gradient_")):
+        if quantity.name == "t" and not isinstance(quantity, Target):
+            wrong(where, "the generated code calls the targets t", "call it t1 or the like")
+        if quantity.name in RESERVED or quantity.name.startswith(("delta_", "gradient_")):
             wrong(where, "the generated code uses this name itself", f"call it {quantity.name}1 or the like")
         if quantity.name in seen:
             wrong(where, "two quantities have this name", "give each its own")
@@ -128,9 +162,20 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
         most = 2 if isinstance(quantity, Parameter) else 1
         if len(quantity.dimensions) > most:
             wrong(where, f"its shape has more than {most} dimensions", "give it fewer")
-        if quantity.latex in RESERVED_LATEX or (quantity.latex in RESERVED_FOR_CURVATURE and not rows):
+        if quantity.latex in RESERVED_LATEX or (quantity.latex in RESERVED_FOR_NUMBERS and not rows):
             wrong(where, f"the derivation uses {quantity.latex} itself", "give it another latex=")
         seen[quantity.name] = seen_latex[quantity.latex] = quantity
+
+
+def _check_shape(quantity: Quantity, wrong: Wrong) -> None:
+    where, shape = f"quantity {quantity.name!r}", quantity.dimensions
+    if not isinstance(shape, tuple):
+        wrong(where, f"its shape {shape} is no tuple", f"write shape=({shape},), with a comma behind a single one")
+    for size in shape:
+        if isinstance(size, str):
+            wrong(where, f"the dimension {size!r} of its shape is a text", f"write Dimension({size!r})")
+        if not isinstance(size, Dimension) and (type(size) is not int or size < 1):
+            wrong(where, f"the dimension {size} of its shape", "give a Dimension, or a whole number, 1 or more")
 
 
 def _check_equations(cell: Cell, wrong: Wrong) -> None:
@@ -153,7 +198,13 @@ def _check_equations(cell: Cell, wrong: Wrong) -> None:
         if left in written:
             wrong(where, f"{left} has two equations", "keep one, or name a second quantity")
         written.add(left)
-        _check_declared(cell, right + left, where, wrong)
+        _check_declared(cell, left, where, wrong)
+        if right.has(EntrySum):
+            wrong(where, "a sum of entries in a step", "use a matrix of shape (H, 1); total is for the loss")
+        if right.has(BatchMean):
+            cure = "let each sequence be computed on its own; a mean is for the loss"
+            wrong(where, "a mean over the sequences in a step", cure)
+        _check_declared(cell, right, where, wrong)
         if left.index == S.Zero:
             _check_initial(left, right, where, wrong)
         else:
@@ -161,7 +212,9 @@ def _check_equations(cell: Cell, wrong: Wrong) -> None:
     _check_states(cell, written, wrong)
 
 
-def _check_declared(cell: Cell, expression: Expr, where: str, wrong: Wrong) -> None:
+def _check_declared(
+    cell: Cell, expression: Expr, where: str, wrong: Wrong, kinds: tuple[type[Basic], ...] = IN_A_STEP
+) -> None:
     known = {quantity.name: quantity for quantity in cell.quantities}
     for quantity in sorted({quantity_of(atom) for atom in atoms_of(expression)}, key=str):
         if quantity.name in known and known[quantity.name] != quantity:
@@ -173,11 +226,17 @@ def _check_declared(cell: Cell, expression: Expr, where: str, wrong: Wrong) -> N
         if quantity.name not in known:
             wrong(where, f"{quantity} is used and not declared", "add it to quantities=")
     for node in preorder_traversal(expression):
-        if (isinstance(node, Function) and node.func not in ELEMENTWISE) or not isinstance(node, KNOWN):
-            cure = (
-                "write it with " + ", ".join(sorted(map(str, ELEMENTWISE))) + "; or add the rule, see CONTRIBUTING.md"
+        if isinstance(node, Number) and not node.is_finite:
+            wrong(where, f"{node} is no number to calculate with", "write a finite one")
+        if node.func not in ELEMENTWISE and node not in (pi, E) and not isinstance(node, kinds):
+            cure = f"write it with + - * / ** @ and {', '.join(sorted(map(str, ELEMENTWISE)))}"
+            if isinstance(node, WITH_KINKS):
+                cure += "; a function with a kink has no derivative there, and softplus is a smooth one"
+            wrong(
+                where,
+                f"there is no rule for {node.func.__name__}, in {node}",
+                f"{cure}; or add the rule, see CONTRIBUTING.md",
             )
-            wrong(where, f"there is no rule for {node.func.__name__}, in {node}", cure)
     for symbol in sorted(
         {symbol for symbol in expression.atoms(Symbol) if not isinstance(symbol, Dimension)} - {k, T, N}, key=str
     ):
@@ -198,14 +257,6 @@ def _check_initial(left: At, right: Expr, where: str, wrong: Wrong) -> None:
 
 def _check_indices(left: At, right: Expr, where: str, wrong: Wrong) -> None:
     here = left.index
-    if right.has(EntrySum):
-        wrong(where, "a sum of entries in a step", "use a matrix of shape (H, 1); total is for the loss")
-    if right.has(BatchMean):
-        wrong(
-            where,
-            "a mean over the sequences in a step",
-            "let each sequence be computed on its own; a mean is for the loss",
-        )
     for atom in sorted(indexed_of(right), key=str):
         if atom.index == here - 1:
             if not isinstance(atom.quantity, State):
@@ -256,16 +307,28 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
             "write loss=mean((s[T] - t) ** 2) or the like",
         )
     where = f"loss {loss}"
-    _check_declared(cell, loss, where, wrong)
+    _check_declared(cell, loss, where, wrong, IN_THE_LOSS)
     if varies_by_sequence(loss.replace(BatchMean, lambda inside: S.One)):
         wrong(where, "it differs from sequence to sequence", "put all of it inside mean(…)")
     if any(inner.has(BatchMean) for average in loss.atoms(BatchMean) for inner in average.args):
         wrong(where, "a mean within a mean", "write mean(…) once")
+    for entropy in loss.atoms(SoftmaxCrossEntropy):
+        if not isinstance(quantity_of(entropy.args[1]), Label):
+            wrong(where, f"{entropy} compares with {entropy.args[1]}, which is no label", "declare it as a Label")
+    for atom in sorted(atoms_of(loss.replace(SoftmaxCrossEntropy, lambda y, _: y)), key=str):
+        if isinstance(quantity_of(atom), Label):
+            cure = "write softmax_cross_entropy(…), or declare a Target for numbers"
+            wrong(where, f"a calculation with the label {atom}, the name of a class", cure)
     for average in loss.atoms(BatchMean):
-        names = {entries: Dummy() for entries in average.args[0].atoms(EntrySum)}
+        names = {part: Dummy() for part in average.args[0].atoms(EntrySum, SoftmaxCrossEntropy)}
         inner = average.args[0].xreplace(names)
-        if any(varies_by_sequence(inner.diff(name)) or inner.diff(name).has(name) for name in names.values()):
-            wrong(where, "a function of a sum of entries", "put the function into total(…), entry by entry")
+        for part, name in names.items():
+            if varies_by_sequence(inner.diff(name)) or inner.diff(name).has(name):
+                what = "a sum of entries" if isinstance(part, EntrySum) else "a cross-entropy"
+                cure = (
+                    "put the function into total(…), entry by entry" if isinstance(part, EntrySum) else "leave it out"
+                )
+                wrong(where, f"a function of {what}", cure)
     here = k if cell.loss_at_every_step else T
     for atom in sorted(atoms_of(loss), key=str):
         quantity = quantity_of(atom)
@@ -287,6 +350,21 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
         )
 
 
+def _check_reads(cell: Cell, wrong: Wrong) -> None:
+    """What is read at every step needs an equation for every step."""
+    sides = [(f"equation {equation.lhs} = {equation.rhs}", sympify(equation.rhs)) for equation in cell.equations]
+    for where, side in (*sides, (f"loss {cell.loss}", cell.loss), ("output", cell.output)):
+        for atom in sorted(indexed_of(side), key=str):
+            quantity = atom.quantity
+            if atom.index == k and quantity in cell.computed and quantity not in cell.step:
+                problem = f"{atom} is read at every step, and {quantity} has an equation for the last one only"
+                wrong(
+                    where,
+                    problem,
+                    f"write Eq({quantity}[k], …) in place of Eq({quantity}[T], …), or read {quantity}[T]",
+                )
+
+
 def _check_shapes(cell: Cell, wrong: Wrong) -> None:
     names = {quantity.name for quantity in cell.quantities}
     told = {size for quantity in (*cell.parameters, *cell.inputs) for size in quantity.dimensions}
@@ -295,7 +373,7 @@ def _check_shapes(cell: Cell, wrong: Wrong) -> None:
             wrong(
                 f"dimension {dimension}", "neither a weight nor the input has it", "give it to one, or write a number"
             )
-        if not dimension.name.isidentifier() or dimension.name in RESERVED | names:
+        if not dimension.name.isidentifier() or dimension.name in RESERVED | names | {"t"}:
             wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
     for equation in cell.equations:
         left, right = equation.lhs, sympify(equation.rhs)
@@ -312,12 +390,17 @@ def _form(expression: Expr, where: str, wrong: Wrong) -> Form:
     try:
         return form_of(expression)
     except ShapeError as error:
-        wrong(where, str(error), "mend a shape= or a factor")
+        wrong(where, str(error), error.cure)
 
 
 def _check_use(cell: Cell, wrong: Wrong) -> None:
     rights = [sympify(equation.rhs) for equation in cell.equations] + [cell.loss, cell.output]
     used = {quantity_of(atom) for right in rights for atom in atoms_of(right)}
+    leading = _leading_to(cell, {quantity_of(atom) for atom in atoms_of(cell.loss) | atoms_of(cell.output)})
+    for quantity in cell.computed:
+        if quantity not in leading:
+            cure = "use it in an equation that leads there, or take it and its equations out"
+            wrong(f"{quantity.role} {quantity.name!r}", "the loss does not depend on it", cure)
     for quantity in cell.quantities:
         if quantity not in used:
             wrong(
@@ -337,6 +420,27 @@ def _check_use(cell: Cell, wrong: Wrong) -> None:
         wrong("quantities", "there are several inputs", "make them one input, a row with a shape=(D,), or use one")
     if len(cell.targets) > 1:
         wrong("quantities", "there are several targets", "make them one target, a row with a shape=(O,), or use one")
+
+    (target,) = cell.targets
+    compared = [q for q in cell.computed if q in {quantity_of(atom) for atom in atoms_of(cell.loss)}]
+    if not isinstance(target, Label) and all(q.dimensions != target.dimensions for q in compared):
+        shapes = ", ".join(f"{q} is {form_of(q)}" for q in compared)
+        wrong(
+            f"loss {cell.loss}",
+            f"the target {target} is {form_of(target)}, and {shapes}",
+            "give it the shape of what it is compared with",
+        )
+
+
+def _leading_to(cell: Cell, ends: set[Quantity]) -> set[Quantity]:
+    """Everything that some quantities are computed from, themselves included."""
+    while True:
+        more = {
+            quantity_of(atom) for each in cell.equations if each.lhs.quantity in ends for atom in atoms_of(each.rhs)
+        }
+        if more <= ends:
+            return ends
+        ends = ends | more
 
 
 def _check_landscape(cell: Cell, wrong: Wrong) -> None:
@@ -358,6 +462,10 @@ def _check_example(cell: Cell, wrong: Wrong) -> None:
     if hasattr(example, "task"):
         check_task(cell, example, wrong)
         return
+    if not cell.is_scalar or cell.target_at_every_step:
+        what = "has one target a step" if cell.is_scalar else "is of rows"
+        cure = "give a TaskExample, which names a task, or none, and train on data of your own"
+        wrong("example", f"an Example has numbers, one target a sequence, and the cell {what}", cure)
     names = {parameter.name for parameter in cell.parameters}
     for what in ("start", "learning_rates", "solution"):
         given = set(getattr(example, what))
@@ -374,8 +482,10 @@ def _check_example(cell: Cell, wrong: Wrong) -> None:
         wrong("example, epochs", f"it is {example.epochs!r}", "give a whole number, 0 or more")
     if not all(isinstance(row, tuple | list) for row in example.X):
         wrong("example, X", f"it is {example.X}", "give one tuple of numbers a sequence")
-    if not all(math.isfinite(number) for row in (*example.X, example.t) for number in row):
-        wrong("example", "a number in X or t is not finite", "give finite numbers")
+    for what, row in (*(("X", row) for row in example.X), ("t", example.t)):
+        for number in row:
+            if not isinstance(number, int | float) or not math.isfinite(number):
+                wrong(f"example, {what}", f"{number!r} in it", "give finite numbers")
     lengths = {len(row) for row in example.X}
     if len(lengths) != 1 or 0 in lengths:
         wrong("example, X", f"its sequences have the lengths {sorted(lengths)}", "give one or more, all of one length")

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import mpmath
 import numpy as np
-from sympy import Add, Expr, Float, Function, Integer, Mul, Pow, Rational, Sum, Symbol
+from sympy import Add, Expr, Float, Function, Integer, Max, Mul, Pow, Rational, Sum, Symbol
 from sympy.core.numbers import NumberSymbol
 from sympy.matrices import MatrixBase
 
@@ -164,6 +164,10 @@ class Point:
                 return _product(expression.args, compute)
             case Pow():
                 return compute(expression.base) ** compute(expression.exp)
+            case Max():
+                return max(map(compute, expression.args))
+            case Max():
+                return max(map(compute, expression.args))
             case Sum():
                 return self._sum(expression, compute)
             case BatchSum():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational, S, Symbol
+from sympy import Add, Expr, Function, Integer, Max, Mul, Pow, Rational, S, Symbol
 from sympy.printing.printer import Printer
 
 from derive.notation import is_negative, ordered_factors, ordered_terms
@@ -72,6 +72,9 @@ class Code(Printer):
 
     def _print_Exp1(self, number: Expr) -> str:
         return "np.e"
+
+    def _print_Max(self, largest: Max) -> str:
+        return f"max({', '.join(map(self._print, largest.args))})"
 
     def _print_Marked(self, marked: Marked) -> str:
         return self._print(marked.expression)

@@ -98,7 +98,9 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
     def __new__(cls, name: str, latex: str = "", meaning: str = "", shape: Shape = ()) -> Quantity:
         """See the class."""
         self = AtomicExpr.__new__(cls)
-        self.name, self.meaning, self.dimensions = str(name), meaning, tuple(shape)
+        # A shape that is no tuple is kept as it is, for the checks of the cell to name it.
+        self.dimensions = tuple(shape) if isinstance(shape, list) else shape
+        self.name, self.meaning = str(name), meaning
         self.latex = latex or latex_of(self.name)
         if latex or self.name.isidentifier():  # a name that is none is the cell's to refuse
             check_latex(self.name, self.latex)
@@ -111,6 +113,8 @@ class Quantity(MatrixFactor, NotIterable, AtomicExpr):
         return self.name, self.latex, self.meaning, self.dimensions
 
     def __getitem__(self, index: Any) -> At:
+        if isinstance(index, str):
+            raise TypeError(f"{self}[{index!r}]: a step is k, T or a number, not a text; write {self}[{index}]")
         return At(self, sympify(index))
 
     @property

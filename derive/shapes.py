@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sympy import Expr, Sum
+from sympy import Expr, Mul, Sum
 from sympy.matrices import MatrixBase
 
 from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
@@ -29,7 +29,16 @@ class Form:
 
 
 class ShapeError(Exception):
-    """Two shapes that do not go together; the message names the operation and both."""
+    """Two shapes that do not go together; the message names the operation and both.
+
+    Args:
+        problem: The message.
+        cure: What to write instead.
+    """
+
+    def __init__(self, problem: str, cure: str = "mend a shape= or a factor") -> None:
+        super().__init__(problem)
+        self.cure = cure
 
 
 def form_of(expression: Expr) -> Form:
@@ -72,39 +81,62 @@ def form_of(expression: Expr) -> Form:
             return Form(row.per_sequence, ())
         case EntrySum():
             inner = form_of(expression.args[0])
+            if not inner.shape:
+                raise ShapeError(f"{expression}: total is of the entries of a row, and this is a number; leave it out")
             return Form(inner.per_sequence, ())
         case Sum():
             return form_of(expression.function)
         case MatrixBase():
             return Form(False, ())
-    return _elementwise(expression, map(form_of, expression.args))
+    return _elementwise(expression)
 
 
 def _product(product: Product) -> Form:
     left, right = map(form_of, product.args)
     if right.per_sequence or len(right.shape) != 2:
-        raise ShapeError(f"product {product}: the right factor must be a matrix of weights, and it is {right}")
+        problem = f"product {product}: the right factor must be a matrix of weights, and it is {right}"
+        raise ShapeError(problem, *_swapped(*product.args))
+    if not left.per_sequence and len(left.shape) == 1:
+        row, matrix = product.args
+        raise ShapeError(
+            f"product {product}: {row} is a row of weights, {left}, and a product takes what each sequence has",
+            f"name it first, with an Intermediate z: Eq(z[k], {row}), and write z[k] @ {matrix}",
+        )
     if len(left.shape) != (1 if left.per_sequence else 2) or left.shape[-1] != right.shape[0]:
         raise ShapeError(f"product {product}: {left} times {right}")
     return Form(left.per_sequence, (*left.shape[:-1], right.shape[1]))
 
 
-def _elementwise(expression: Expr, forms: Iterable[Form]) -> Form:
+def _swapped(matrix: Expr, row: Expr) -> tuple[str, ...]:
+    """The cure where a matrix of weights meets a row that fits it, but not as row @ matrix; else nothing."""
+    ours, theirs = form_of(matrix), form_of(row)
+    fits = theirs.per_sequence and len(theirs.shape) == 1 and len(ours.shape) == 2 and not ours.per_sequence
+    if not fits or theirs.shape[0] not in ours.shape:
+        return ()
+    return (f"write {row} @ {matrix}{'' if theirs.shape[0] == ours.shape[0] else '.T'}",)
+
+
+def _elementwise(expression: Expr) -> Form:
     """A sum, a product entry by entry, a power, a function: shapes are alike, or one is a number."""
-    per_sequence = False
-    shape: Shape = ()
-    forms = tuple(forms)
-    numbers = [form for form in forms if form == Form(True, ())]
-    rows = [form for form in forms if form.shape]
-    if numbers and rows:
-        raise ShapeError(f"{expression}: a number of each sequence, {numbers[0]}, with {rows[0]}, entry by entry")
-    for form in forms:
-        if form.shape and shape and form.shape != shape:
-            raise ShapeError(f"{expression}: {Form(per_sequence, shape)} and {form}, entry by entry")
-        per_sequence, shape = per_sequence or form.per_sequence, shape or form.shape
-    if per_sequence and len(shape) > 1:
+    result = Form(False, ())
+    seen: list[tuple[Expr, Form]] = []
+    for part in expression.args:
+        form = form_of(part)
+        for before, other in seen:
+            if form.shape == other.shape:
+                continue
+            both = f"{expression}: {before} is {other} and {part} is {form}, entry by entry"
+            if Form(True, ()) in (form, other):
+                cure = "give the number shape=(1,), and take it @ a matrix of weights (1, H) to each entry"
+                raise ShapeError(f"{both}: a number of each sequence with a row or a matrix", cure)
+            if form.shape and other.shape:
+                is_product = isinstance(expression, Mul)
+                raise ShapeError(both, *(_swapped(before, part) or _swapped(part, before) if is_product else ()))
+        seen.append((part, form))
+        result = Form(result.per_sequence or form.per_sequence, result.shape or form.shape)
+    if result.per_sequence and len(result.shape) > 1:
         raise ShapeError(f"{expression}: a matrix of weights, entry by entry with what each sequence has")
-    return Form(per_sequence, shape)
+    return result
 
 
 def dimensions_of(quantities: Iterable[Quantity]) -> tuple[Dimension, ...]:

@@ -10,7 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sympy import Symbol
+
 from derive.optimizers import METHODS
+from derive.quantities import N, T
+from derive.runtime import tasks as runtime
+from derive.runtime.errors import InputError
 from derive.shapes import dimensions_of
 
 if TYPE_CHECKING:
@@ -32,6 +37,17 @@ def tasks() -> dict[str, dict[str, bool]]:
             required = len(names) - len(function.args.defaults)
             found[function.name] = {name: place < required for place, name in enumerate(names)}
     return found
+
+
+@cache
+def shapes_of_data(task: str, arguments: tuple[tuple[str, int], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of the inputs and the targets that a task makes.
+
+    Raises:
+        InputError: The arguments do not go together.
+    """
+    data = getattr(runtime, task)(**dict(arguments))
+    return data.X.shape, data.t.shape
 
 
 def check_task(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str], NoReturn]) -> None:
@@ -77,3 +93,28 @@ def check_task(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str]
     whole("example, seed", "it", example.seed, 0)
     if example.batch is not None:
         whole("example, batch", "it", example.batch, 1)
+    _check_data(cell, example, wrong)
+
+
+def _check_data(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str], NoReturn]) -> None:
+    """The data that the task makes must have the shapes of the cell's input and target."""
+    try:
+        shapes = shapes_of_data(example.task, tuple(example.arguments.items()))
+    except InputError as error:
+        wrong("example, arguments", str(error), "give others")
+    sizes: dict[Any, int] = {}
+    (x,), (t,) = cell.inputs, cell.targets
+    every_step = (T,) if cell.target_at_every_step else ()
+    ours = {"inputs": (N, T, *x.dimensions), "targets": (N, *every_step, *t.dimensions)}
+    for (what, names), shape in zip(ours.items(), shapes, strict=True):
+        fits = len(names) == len(shape) and all(
+            (sizes.setdefault(name, size) if isinstance(name, Symbol) else name) == size
+            for name, size in zip(names, shape, strict=True)
+        )
+        if not fits:
+            form = f"({', '.join(map(str, names))})"
+            wrong(
+                f"example, task {example.task!r}",
+                f"its {what} are {shape}, and those of the cell {form}",
+                "choose another task, or mend the shapes of the cell",
+            )

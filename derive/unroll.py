@@ -24,9 +24,8 @@ def right_hand_sides(cell: Cell, step: int, steps: int) -> dict[At, Expr]:
         step: Which step, 1 … steps.
         steps: How many there are; at the last one the cell's own last step holds.
     """
-    if step == steps:
-        return {q[step]: right.subs(T, Integer(steps)) for q, right in cell.last_step.items()}
-    return {q[step]: right.subs(k, Integer(step)) for q, right in cell.step.items()}
+    rights = cell.last_step if step == steps else cell.step
+    return {q[step]: right.subs({k: Integer(step), T: Integer(steps)}) for q, right in rights.items()}
 
 
 def elided(step: int, steps: int) -> bool:
@@ -109,7 +108,9 @@ def nested_size(cell: Cell, steps: int) -> int:
 def show_nested(cell: Cell, steps: int, unrolled: dict[At, Equation], ledger: Ledger) -> Equation:
     """Writes the output as one nested expression."""
     output = cell.output.xreplace({T: Integer(steps), k: Integer(steps)})
-    return ledger.equation(output, nest(cell, steps), SUBSTITUTE, tuple(unrolled.values()))
+    nested = nest(cell, steps)
+    uses = tuple(equation for left, equation in unrolled.items() if not nested.has(left))
+    return ledger.equation(output, nested, SUBSTITUTE, uses)
 
 
 def unroll_loss(cell: Cell, steps: int, forward: Forward, ledger: Ledger) -> Equation:

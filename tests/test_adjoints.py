@@ -10,9 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, cos, exp, lambdify, sin, tanh
 
-from derive import Dimension, Input, Parameter, State, T, Target, k, logistic, mean, softplus, total
+from derive import (
+    Dimension,
+    Input,
+    Label,
+    Parameter,
+    State,
+    T,
+    Target,
+    k,
+    logistic,
+    mean,
+    softmax_cross_entropy,
+    softplus,
+    total,
+)
 from derive.adjoints import partial, partial_of_loss, pullback
-from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum
+from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
 from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose, quantity_of, varies_by_sequence
 from derive.shapes import form_of
 
@@ -160,6 +174,7 @@ def test_a_rule_gives_the_form_that_is_printed(ours, expected):
 D, H, M = (Dimension(name) for name in "DHM")
 SIZES = {D: 2, H: 3, M: 4, N: 5}
 a, b = Parameter("a"), Parameter("b", shape=(H,))
+e, m = Parameter("e", shape=(M,)), Parameter("m", shape=(M,))
 Wx, Wh, V = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("V", shape=(H, M))
 row, h, c, y, label = (
     Input("row", shape=(D,)),
@@ -168,6 +183,7 @@ row, h, c, y, label = (
     State("y", shape=(M,)),
     Target("label", shape=(M,)),
 )
+right_class = Label("right_class")
 h1, xk = h[k - 1], row[k]
 back = Adjoint("delta_h", r"\delta^h", h)[k]
 ELEMENTWISE = {
@@ -212,8 +228,9 @@ def arrays() -> dict[Expr, np.ndarray]:
         form = form_of(atom)
         return [SIZES[length] for length in ((N,) if form.per_sequence else ()) + form.shape]
 
-    atoms = (a, b, Wx, Wh, V, xk, h1, c[k], y[T], label, back)
-    return {atom: generator.uniform(-1, 1, size(atom)) for atom in atoms}
+    atoms = (a, b, Wx, Wh, V, xk, h1, c[k], y[T], label, back, e, m)
+    values = {atom: generator.uniform(-1, 1, size(atom)) for atom in atoms}
+    return {**values, right_class: generator.integers(0, SIZES[M], SIZES[N])}
 
 
 def worth(expression: Expr, values: dict[Expr, np.ndarray], n: int | None = None) -> np.ndarray:
@@ -236,7 +253,13 @@ def worth(expression: Expr, values: dict[Expr, np.ndarray], n: int | None = None
             whole = sum(inner(first, m) for m in range(SIZES[N]))
             return whole / SIZES[N] if isinstance(expression, BatchMean) else whole
         case EntrySum():
-            return np.sum(inner(first))
+            return np.sum(inner(first) * np.ones([SIZES[size] for size in form_of(first).shape]))
+        case Softmax():
+            return np.exp(inner(first)) / np.sum(np.exp(inner(first)))
+        case OneHot():
+            return np.arange(SIZES[M]) == inner(first)
+        case SoftmaxCrossEntropy():
+            return np.log(np.sum(np.exp(inner(first)))) - inner(first)[inner(parts[1])]
         case Symbol():
             return SIZES[expression]
         case Add():
@@ -297,6 +320,18 @@ ROW_LOSSES = {
     "a penalty on a row": mean(total((y[T] - label) ** 2)) + total(b**2) / 2,
     "a penalty on a matrix": mean(total((y[T] - label) ** 2)) + total(V**2) / 2,
     "a product of means": mean(total(y[T])) * mean(total(y[T] * label)),
+    "a number in the sum": mean(total(a * (y[T] - label) ** 2)),
+    "a row in the sum": mean(total((e * y[T] + m - label) ** 2)),
+    "a number added to every entry": mean(total(y[T] * label + a)),
+    "a row added to every entry": mean(total(y[T] * label + e + e**2)),
+    "a penalty inside the mean": mean(total((y[T] - label) ** 2) + total(V**2) / 3 + a**2),
+    "a penalty and nothing else in the mean": mean(total(y[T])) + mean(total(b**2) + a),
+    "a number in front of the sum": mean(a * total(e * y[T] ** 2)),
+    "a cross-entropy": mean(softmax_cross_entropy(y[T], right_class)),
+    "a cross-entropy of weighted scores": mean(softmax_cross_entropy(a * y[T] * e + m, right_class)) / 3,
+    "a cross-entropy and a penalty of the scores": mean(
+        a * softmax_cross_entropy(tanh(y[T]), right_class) + total(e * y[T] ** 2) / 100
+    ),
 }
 
 
@@ -305,14 +340,14 @@ ROW_LOSSES = {
     [
         pytest.param(loss, wrt, id=f"{name}, by {wrt}")
         for name, loss in ROW_LOSSES.items()
-        for wrt in (y[T], a, b, V)
+        for wrt in (y[T], a, b, V, e, m)
         if loss.has(wrt)
     ],
 )
 def test_the_slope_of_a_loss_of_rows(loss, wrt):
     values, ours = arrays(), partial_of_loss(loss, wrt)
     numeric = slope(lambda changed: worth(loss, changed), wrt, values)
-    np.testing.assert_allclose(stacked(ours, wrt, values), numeric, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(*np.broadcast_arrays(stacked(ours, wrt, values), numeric), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +359,13 @@ def test_the_slope_of_a_loss_of_rows(loss, wrt):
         (pullback(h1 @ Wh.T, h1, back), Product(back, Wh)),
         (pullback(h1 @ Wh.T, Wh, back), BatchOuter(back, h1)),
         (pullback(a * h1, a, back), BatchSum(EntrySum(back * h1))),
+        (partial_of_loss(mean(total(V**2)), V), 2 * V),
+        (partial_of_loss(mean(total(y[T] + a)), a), M),
+        (partial_of_loss(mean(a * total(y[T])), a), mean(total(y[T]))),
+        (
+            partial_of_loss(mean(softmax_cross_entropy(y[T], right_class)), y[T]),
+            (Softmax(y[T]) - OneHot(right_class, y[T])) / N,
+        ),
     ],
 )
 def test_a_law_of_matrices_gives_the_form_that_is_printed(ours, expected):

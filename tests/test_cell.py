@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 
 import pytest
-from sympy import Eq, Function, Symbol, tanh
+from sympy import Eq, EulerGamma, Function, I, Max, Symbol, oo, tanh
 
-from derive import Cell, CellError, Example, Input, Intermediate, N, Parameter, State, T, Target, k, mean
+from derive import Cell, CellError, Example, Input, Intermediate, Label, N, Parameter, State, T, Target, k, mean
 from derive.lower import lower
 from derive.modules import print_network
 
 W, U = Parameter("W"), Parameter("U")
 x, z, s, t = Input("x"), Intermediate("z"), State("s"), Target("t")
+v, c, v_k = Target("v"), State("c"), Intermediate("v")
 start, inner, outer = Eq(s[0], 0), Eq(z[k], s[k - 1] * W + x[k] * U), Eq(s[k], tanh(z[k]))
 square = (s[T] - t) ** 2
 unknown = Function("f")
@@ -77,7 +78,30 @@ MISTAKES = (
         "a name is empty": (called(""), "quantity '': no Python identifier; letters"),
         "a name is a keyword": (called("lambda"), "quantity 'lambda': Python keyword; latex="),
         "a name is a soft keyword": (called("match"), "quantity 'match': Python keyword; latex="),
-        "a name is private": (called("_W"), "quantity '_W': the generated code; call it"),
+        "a name is private": (called("_W"), "quantity '_W': begins with _; letter"),
+        "a name is an underscore": (called("_"), "quantity '_': begins with _; letter"),
+        "a weight is called like the targets": (
+            {
+                **called("t"),
+                "quantities": (Parameter("t"), U, x, z, s, v),
+                "loss": mean((s[T] - v) ** 2),
+            },
+            "quantity 't': the generated code calls the targets t; call it t1",
+        ),
+        "a state is called like the targets": (
+            {
+                "quantities": (W, x, State("t"), v),
+                **equations(Eq(State("t")[0], 0), Eq(State("t")[k], State("t")[k - 1] * W + x[k])),
+                "output": State("t")[T],
+                "loss": mean((State("t")[T] - v) ** 2),
+            },
+            "quantity 't': the generated code calls the targets t; call it t1",
+        ),
+        # words
+        "the title is a number": ({"title": 5}, "title: 5 is no text; title="),
+        "there is nothing about it": ({"about": None}, "about: None is no text; about="),
+        "the references are one text": ({"references": "Me"}, "references: 'Me' is no tuple; references= comma"),
+        "a reference is a number": ({"references": (2026,)}, "references: (2026,) is no tuple of texts; references="),
         "a name is that of an adjoint": (called("delta_s"), "quantity 'delta_s': the generated code; call it"),
         "two quantities have one name": (also(Input("W", "q")), "quantity 'W': two quantities; its own"),
         "two quantities have one LaTeX": (also(Input("q", "W")), "quantity 'q': 'W' same LaTeX; its own"),
@@ -233,6 +257,52 @@ MISTAKES = (
             equations(start, inner, Eq(s[k], unknown(z[k]))),
             "equation s[k] = f(z[k]): f; tanh",
         ),
+        "a function has a kink": (
+            equations(start, inner, Eq(s[k], Max(0, z[k]))),
+            "equation s[k] = Max(0, z[k]): no rule for Max; + - * / tanh kink softplus CONTRIBUTING.md",
+        ),
+        "a number is not finite": (
+            equations(start, Eq(z[k], s[k - 1] * W + oo * x[k]), outer),
+            "equation z[k] = : oo is no number; finite",
+        ),
+        "a constant has no name in code": (
+            equations(start, Eq(z[k], s[k - 1] * W * EulerGamma + x[k] * U), outer),
+            "equation z[k] = : no rule for EulerGamma; tanh",
+        ),
+        "a number is imaginary": (
+            equations(start, Eq(z[k], s[k - 1] * W * I + x[k] * U), outer),
+            "equation z[k] = : no rule for ImaginaryUnit,",
+        ),
+        # what is read where nothing computes it
+        "an equation reads at every step what is computed at the last": (
+            equations(start, Eq(z[T], s[T - 1] * W), Eq(s[k], s[k - 1] * U + x[k] + tanh(z[k]))),
+            "equation s[k] = : z[k] is read at every step, and z has an equation for the last; write Eq(z[k], z[T]",
+        ),
+        "a loss reads at every step what is computed at the last": (
+            {
+                **equations(start, Eq(s[k], s[k - 1] * W + x[k] * U), Eq(z[T], tanh(s[T]))),
+                "output": z[T],
+                "loss": mean((z[k] - t[k]) ** 2),
+            },
+            "loss mean : z[k] is read at every step, and z has an equation for the last; write Eq(z[k], z[T]",
+        ),
+        "the output reads at every step what is computed at the last": (
+            {
+                **equations(start, Eq(s[k], s[k - 1] * W + x[k] * U), Eq(z[T], tanh(s[T]))),
+                "output": z[k],
+                "loss": mean((z[T] - t) ** 2),
+            },
+            "output: z[k] is read at every step, and z has an equation for the last; write Eq(z[k], z[T]",
+        ),
+        # what leads nowhere
+        "a state leads nowhere": (
+            {**also(c), **equations(start, inner, outer, Eq(c[0], 0), Eq(c[k], c[k - 1] + s[k]))},
+            "state 'c': the loss does not depend on it; leads take it",
+        ),
+        "an intermediate leads nowhere": (
+            {**also(v_k), **equations(start, inner, outer, Eq(v_k[k], s[k] * W))},
+            "intermediate 'v': the loss does not depend on it; leads take it",
+        ),
         # loss and output
         "there is no loss": ({"loss": None}, "loss: there is no loss; loss=mean("),
         "the loss is no mean": ({"loss": square}, "loss: (-t + s[T])**2 is no mean; loss=mean("),
@@ -257,6 +327,10 @@ MISTAKES = (
         "the loss has a weight at a step": (
             {"loss": mean((s[T] - t * W[T]) ** 2)},
             "loss : parameter W[T] step; write W",
+        ),
+        "the loss calculates with a label": (
+            {"quantities": (W, U, x, z, s, Label("t")), "loss": mean((s[T] - Label("t")) ** 2)},
+            "loss : a calculation with the label t; softmax_cross_entropy Target",
         ),
         "the loss is a mean of a mean": ({"loss": mean(mean(square))}, "loss : a mean within a mean; once"),
         # example
@@ -283,6 +357,16 @@ MISTAKES = (
         "the example's solution lacks a weight": (
             example(solution={"U": 1}),
             "example, solution: W is missing; give each of U, W",
+        ),
+        "the example's input is a text": (example(X=(("a", 2), (0, 1))), "example, X: 'a'; finite"),
+        "the example's targets are rows": (example(t=((1,), (2,))), "example, t: (1,); finite"),
+        "the example has one target and the cell one a step": (
+            {
+                **example(),
+                **equations(start, inner, outer),
+                "loss": mean((s[k] - t[k]) ** 2),
+            },
+            "example: one target a sequence, the cell has one target a step; TaskExample",
         ),
         "the example's data do not match": (
             example(t=(1, 2, 3)),
@@ -389,6 +473,11 @@ DATA_AND_NAMES = {
 @pytest.mark.parametrize("changes", DATA_AND_NAMES.values(), ids=DATA_AND_NAMES)
 def test_a_mistake_is_not_missed(changes):
     refused(changes)
+
+
+def test_a_step_that_is_a_text_is_refused():
+    with pytest.raises(TypeError, match=r"s\['k'\]: a step is k, T or a number, not a text; write s\[k\]"):
+        s["k"]
 
 
 def names_in_generated_code(derivation) -> set[str]:

@@ -22,6 +22,7 @@ LAYERS = {
         "shapes",
         "rules",
         "optimizers",
+        "runtime",
         "task_checks",
         "cell_checks",
         "cell",

@@ -13,15 +13,19 @@ from derive import (
     Cell,
     CellError,
     Dimension,
+    Example,
     Input,
     Intermediate,
+    Label,
     Parameter,
     State,
     T,
     Target,
+    TaskExample,
     k,
     logistic,
     mean,
+    softmax_cross_entropy,
     softplus,
     total,
 )
@@ -29,6 +33,7 @@ from derive.certify import certify
 from derive.derivation import Derivation
 from derive.lower import lower
 from derive.modules import load, print_network
+from derive.operations import BatchSum, Softmax
 from derive.pipeline import write_derivation
 from derive.quantities import Product, Quantity
 from derive.rules import SUBSTITUTE
@@ -98,6 +103,9 @@ CELLS = {
         zero, Eq(h[k], tanh(x[k] @ Wx + Product(h[k - 1] @ Wh, Uh))), Eq(y[T], h[T] @ V)
     ),
     "a number that scales": described(zero, Eq(h[k], tanh(x[k] @ Wx + a * (h[k - 1] @ Wh) + a)), Eq(y[T], h[T] @ V)),
+    "a weight within the loss": described(
+        zero, recurrence, Eq(y[T], h[T] @ V), loss=mean(total((a * y[T] + e - t) ** 2) + total(V**2) / 3 + a**2)
+    ),
     "no product of states": described(zero, Eq(h[k], b * h[k - 1] + x[k] @ Wx), Eq(y[T], h[T] @ V)),
 }
 
@@ -271,7 +279,69 @@ def test_an_input_of_another_width_is_refused(name, network, more):
         network.predict(weights, np.zeros((*X.shape[:2], width)))
 
 
+label = Label("label")
+soft = mean(softmax_cross_entropy(y[T], label))
 REFUSED = {
+    "softmax in a step": (
+        (Wx, Wh, b, V, x, h, y, t),
+        (zero, Eq(h[k], Softmax(h[k - 1] @ Wh + x[k] @ Wx + b)), output_map),
+        squares,
+    ),
+    "softmax in a loss": (
+        (Wx, Wh, b, V, x, h, y, t),
+        (zero, first, output_map),
+        mean(total((Softmax(y[T]) - t) ** 2)),
+    ),
+    "a cross-entropy in a step": (
+        (Wx, Wh, V, x, h, r, y, label),
+        (zero, first, Eq(r[k], h[k] + softmax_cross_entropy(h[k], label)), output_map),
+        soft,
+    ),
+    "a sum over the batch in a step": (
+        (Wx, Wh, b, V, x, h, y, t),
+        (zero, Eq(h[k], tanh(x[k] @ Wx + h[k - 1] @ Wh) + BatchSum(h[k - 1])), output_map),
+        squares,
+    ),
+    "a function of a cross-entropy": (
+        (Wx, Wh, V, x, h, y, label),
+        (zero, first, output_map),
+        mean(softmax_cross_entropy(y[T], label) ** 2),
+    ),
+    "a calculation with a label": (
+        (Wx, Wh, V, x, h, y, label),
+        (zero, first, output_map),
+        mean(softmax_cross_entropy(y[T], label) * label),
+    ),
+    "a cross-entropy with a target of numbers": (
+        (Wx, Wh, V, x, h, y, t),
+        (zero, first, output_map),
+        mean(softmax_cross_entropy(y[T], t)),
+    ),
+    "a state that leads nowhere": (
+        (Wx, Wh, V, x, h, c, y, t),
+        (zero, first, Eq(c[0], 0), Eq(c[k], c[k - 1] + h[k]), output_map),
+        squares,
+    ),
+    "an example of numbers": (
+        (Wx, Wh, V, x, h, y, t),
+        (zero, first, output_map),
+        squares,
+        Example(
+            "numbers", ((1, 2),), (1,), dict.fromkeys(("Wx", "Wh", "V"), 1), dict.fromkeys(("Wx", "Wh", "V"), 1), 10
+        ),
+    ),
+    "a task with a target at every step": (
+        (Wx, Wh, V, x, h, y, t),
+        (zero, first, output_map),
+        squares,
+        TaskExample("sums", "binary_addition", {"examples": 10, "bits": 4, "seed": 1}, {"H": 2}, 0.1, 1),
+    ),
+    "a task with an input of one number": (
+        (Wx, Wh, V, x, h, y, t),
+        (zero, first, output_map),
+        squares,
+        TaskExample("sums", "adding_problem", {"examples": 10, "steps": 1, "seed": 1}, {"H": 2}, 0.1, 1),
+    ),
     "an input of one number": (
         (Wh, b, V, number, h, y, t),
         (zero, Eq(h[k], tanh(number[k] * b + h[k - 1] @ Wh)), output_map),
@@ -294,6 +364,17 @@ REFUSED = {
     ),
 }
 WORDS = {
+    "softmax in a step": "there is no rule for Softmax, in softmax",
+    "softmax in a loss": "there is no rule for Softmax, in softmax",
+    "a cross-entropy in a step": "there is no rule for SoftmaxCrossEntropy",
+    "a sum over the batch in a step": "there is no rule for BatchSum",
+    "a function of a cross-entropy": "a function of a cross-entropy",
+    "a calculation with a label": "a calculation with the label label",
+    "a cross-entropy with a target of numbers": "compares with t, which is no label",
+    "a state that leads nowhere": "state 'c': the loss does not depend on it",
+    "an example of numbers": "an Example has numbers, one target a sequence, and the cell is of rows",
+    "a task with a target at every step": r"its targets are \(10, 4, 1\), and those of the cell \(N, M\)",
+    "a task with an input of one number": "1 steps have no two places to mark",
     "an input of one number": "a number of each sequence",
     "one gate for a whole row": "a sum of entries in a step",
     "a loss of a whole row": "a function of a sum of entries",
@@ -302,9 +383,9 @@ WORDS = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_law_is_refused_with_a_cure(name):
-    quantities, equations, loss = REFUSED[name]
+    quantities, equations, loss, *example = REFUSED[name]
     with pytest.raises(CellError, match=WORDS[name]):
-        Cell("rows", "A cell of rows", quantities, equations, y[T], loss)
+        Cell("rows", "A cell of rows", quantities, equations, y[T], loss, "", (), *example)
 
 
 def test_one_row_for_all_sequences_is_not_put_into_a_product():

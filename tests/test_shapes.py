@@ -97,7 +97,7 @@ def test_a_form_says_whether_each_sequence_has_its_own():
 REFUSED = {
     "a row too long for a matrix": (h[k] @ Wx, "product h[k] @ Wx: (N, H) times (D, H)"),
     "two matrices": (Wx @ V.T, "product Wx @ V.T: (D, H) times (M, H)"),
-    "a bias is no row of a sequence": (b @ Wh, "product b @ Wh: (H) times (H, H)"),
+    "a bias is no row of a sequence": (b @ Wh, "product b @ Wh: b is a row of weights, (H)"),
     "a number is no row": (c[k] @ Wh, "product c[k] @ Wh: (N) times (H, H)"),
     "a matrix before a row": (Wh @ h[k], "product Wh @ h[k]: the right factor must be a matrix of weights, (N, H)"),
     "a row by a bias": (h[k] @ b, "product h[k] @ b: the right factor must be a matrix of weights, (H)"),
@@ -105,16 +105,34 @@ REFUSED = {
     "a product within a function": (tanh(x[k] @ Wh), "product x[k] @ Wh: (N, D) times (H, H)"),
     "the transpose of a row": (h[k] @ Transpose(b), "b.T: only a matrix of weights has a transpose, (H)"),
     "the transpose of a state": (Transpose(h[k]), "h[k].T: only a matrix of weights has a transpose, (N, H)"),
-    "a sum of two rows": (h[k] + x[k], "x[k] + h[k]: (N, D) and (N, H), entry by entry"),
-    "a sum of a row and a bias": (x[k] + b, "b + x[k]: (H) and (N, D), entry by entry"),
-    "a product of two rows": (h[k] * y[k], "y[k]*h[k]: (N, M) and (N, H), entry by entry"),
-    "a sum of two matrices": (Wx + Wh, "Wh + Wx: (H, H) and (D, H), entry by entry"),
+    "a sum of two rows": (h[k] + x[k], "x[k] + h[k]: x[k] is (N, D) and h[k] is (N, H), entry by entry"),
+    "a sum of a row and a bias": (x[k] + b, "b + x[k]: b is (H) and x[k] is (N, D), entry by entry"),
+    "a product of two rows": (h[k] * y[k], "y[k]*h[k]: y[k] is (N, M) and h[k] is (N, H), entry by entry"),
+    "a sum of two matrices": (Wx + Wh, "Wh + Wx: Wh is (H, H) and Wx is (D, H), entry by entry"),
     "a matrix entry by entry with a number": (
         Wh * c[k],
-        "Wh*c[k]: a number of each sequence, (N), with (H, H), entry by entry",
+        "Wh*c[k]: Wh is (H, H) and c[k] is (N), entry by entry",
     ),
     "a mean of rows": (mean(h[k]), "mean(h[k]): one number a sequence, (N, H); write total(…)"),
 }
+
+
+CURES = {
+    "a matrix entry by entry with a row": (x[k] * Wx, "write x[k] @ Wx"),
+    "a square matrix entry by entry with a row": (Wh * h[k], "write h[k] @ Wh"),
+    "a matrix before a row": (Wx @ x[k], "write x[k] @ Wx"),
+    "a matrix before a row, transposed": (Wx @ h[k], "write h[k] @ Wx.T"),
+    "a row of weights": (b @ Wh, "name it first, with an Intermediate z: Eq(z[k], b), and write z[k] @ Wh"),
+    "a number of each sequence": (c[k] * h[k], "give the number shape=(1,), and take it @ a matrix"),
+    "no order of the two": (V @ x[k], "mend a shape= or a factor"),
+}
+
+
+@pytest.mark.parametrize(("expression", "cure"), CURES.values(), ids=CURES)
+def test_a_shape_mistake_comes_with_what_to_write(expression: Expr, cure):
+    with pytest.raises(ShapeError) as caught:
+        form_of(expression)
+    assert caught.value.cure.startswith(cure)
 
 
 @pytest.mark.parametrize(("expression", "words"), REFUSED.values(), ids=REFUSED)
@@ -178,7 +196,7 @@ def called(name: str) -> dict:
     return {**pre(row[k] @ matrix + h[k - 1] @ Wh + b), "quantities": quantities}
 
 
-P = Parameter("P", shape=(D, H, M))
+P, number = Parameter("P", shape=(D, H, M)), Target("t")
 MISTAKES = {
     "a product": (
         pre(x[k] @ Wh + h[k - 1] @ Wh + b),
@@ -189,7 +207,11 @@ MISTAKES = {
     "a sum": (pre(x[k] + h[k - 1] @ Wh + b), "equation z[k] = ", "(N, D)"),
     "the two sides": (pre(h[k - 1] @ V), "equation z[k] = ", "z[k] is (N, H) and the right-hand side is (N, M)"),
     "the loss": ({"loss": mean((y[T] - t) ** 2)}, "loss mean(", "(N, M); write total(…)"),
-    "rows of the loss": ({"loss": mean(total((h[T] - t) ** 2))}, "loss mean(", "(N, M) and (N, H), entry by entry"),
+    "rows of the loss": (
+        {"loss": mean(total((h[T] - t) ** 2))},
+        "loss mean(",
+        "-t is (N, M) and h[T] is (N, H), entry by entry",
+    ),
     "a product in the loss": (
         {"loss": mean(total((h[T] @ V - t) ** 2))},
         "loss mean(",
@@ -206,6 +228,37 @@ MISTAKES = {
         "quantity 'x'",
         "its shape has more than 1 dimensions",
     ),
+    "an entry that is a number in total": (
+        {"loss": mean(total(total(y[T]) - total(t)))},
+        "loss mean(",
+        "total is of the entries of a row",
+    ),
+    "a target of another shape": (
+        {"loss": mean(total(y[T] ** 2) - number), "quantities": (Wx, Wh, V, b, x, z, h, y, number)},
+        "loss mean(",
+        "the target t is (N), and y is (N, M); give it the shape of what it is compared with",
+    ),
+    "a shape that is no tuple": (
+        {"quantities": (Wx, Wh, V, Parameter("b", shape=H), x, z, h, y, t)},
+        "quantity 'b'",
+        "its shape H is no tuple; write shape=(H,)",
+    ),
+    "a dimension by its name": (
+        {"quantities": (Wx, Wh, V, Parameter("b", shape=("H",)), x, z, h, y, t)},
+        "quantity 'b'",
+        "is a text; write Dimension('H')",
+    ),
+    "a dimension of nothing": (
+        {"quantities": (Wx, Wh, V, Parameter("b", shape=(0,)), x, z, h, y, t)},
+        "quantity 'b'",
+        "the dimension 0 of its shape; give a Dimension, or a whole number, 1 or more",
+    ),
+    "half a dimension": (
+        {"quantities": (Wx, Wh, V, Parameter("b", shape=(2.5,)), x, z, h, y, t)},
+        "quantity 'b'",
+        "the dimension 2.5 of its shape",
+    ),
+    "a dimension is the name of the targets": (called("t"), "dimension t", "is taken"),
     "a dimension is a name of the code": (called("T"), "dimension T", "is taken"),
     "a dimension is a quantity": (called("h"), "dimension h", "is taken"),
     "a dimension is no identifier": (called("D-1"), "dimension D-1", "no identifier"),
