@@ -90,10 +90,6 @@ class Bodies:
         arrays |= {f"trace.{x.name}": of_all_steps(x) for x in cell.inputs}
         return sizes(sizes_in(statements, cell), steps[0].name, arrays)
 
-    def sees_targets(self, statements: tuple[Statement, ...]) -> bool:
-        """Whether statements use a target; a gradient does where the loss has a weight beside it."""
-        return bool(uses(statements) & {*self._cell.targets})
-
     def forward(self) -> list[str]:
         """From the inputs to the trace."""
         statements, cell, x = self._program.forward, self._cell, self._cell.inputs[0]

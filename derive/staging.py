@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sympy import Add, Expr, Function, Mul, S
 
-from derive.bptt import flow_into
+from derive.bptt import flows_into
 from derive.cell import Cell
 from derive.derivation import Backward, Equation, Forward, Ledger, Range, Staged
 from derive.operations import Total
@@ -92,18 +92,16 @@ class _Passes:
         adjoint = Adjoint(self._free_name(f"delta_{x.name}"), rf"\delta^{{{x.latex}}}", x)
         definition = self._ledger.equation(adjoint[k], Total(LOSS, x[k]), ADJOINT, over=(Range(k, S.One, T),))
 
-        def write(place: Expr, rights: Mapping[Quantity, Expr], over: tuple[Range, ...]) -> Equation:
-            flow = flow_into(x[place], {q[place]: right for q, right in rights.items()}, adjoints)
-            uses = tuple(e for e in self._forward.step if x[k] in indexed_of(e.rhs))
-            right = self._again(flow) if place == k else flow
-            return self._ledger.equation(adjoint[place], right, ADJOINT_STEP, (definition, *uses), over)
+        def flow(place: Expr, rights: Mapping[Quantity, Expr]) -> Expr:
+            flows = flows_into(x[place], {q[place]: right for q, right in rights.items()}, adjoints)
+            return Add(*flows.values())
 
-        found = (write(k, cell.step, self._everywhere),)
-        at_T = flow_into(x[T], {q[T]: right for q, right in cell.last_step.items()}, adjoints)
-        alike = not cell.has_own_last_step and at_T == flow_into(
-            x[k], {q[k]: right for q, right in cell.step.items()}, adjoints
-        ).subs(k, T)
-        return found if alike else (*found, write(T, cell.last_step, ()))
+        uses = (definition, *(e for e in self._forward.step if x[k] in indexed_of(e.rhs)))
+        at_k, at_T = flow(k, cell.step), flow(T, cell.last_step)
+        every = self._ledger.equation(adjoint[k], self._again(at_k), ADJOINT_STEP, uses, self._everywhere)
+        if at_T == at_k.subs(k, T) and not cell.has_own_last_step:
+            return (every,)
+        return every, self._ledger.equation(adjoint[T], at_T, ADJOINT_STEP, uses)
 
     # --- names ---
 
