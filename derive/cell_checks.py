@@ -71,6 +71,8 @@ annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters T
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
 sequences floating steps targets Shape SHAPES DATA_SHAPES
+weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes left right products
+add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
