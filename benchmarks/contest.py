@@ -41,6 +41,7 @@ class Kind(StrEnum):
     OURS = "ours"  # generated, works on the data at every call
     FOLDED = "folded"  # generated, has folded the data into numbers beforehand
     AUTODIFF = "autodiff"  # another program that differentiates
+    SYMBOLIC = "symbolic"  # differentiates expressions, not programs
     BY_HAND = "by hand"
     FLOOR = "floor"  # no contender, but a part of the work that nobody can do without
 

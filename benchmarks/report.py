@@ -100,7 +100,7 @@ def table_of_contests(contests: Sequence[dict[str, Any]]) -> str:
     """A row a size and dtype; a column each of ours, each peer, the floor."""
     entries = [entry for contest in contests for entry in contest["entries"]]
     mine = list(dict.fromkeys(e["variant"] for e in entries if e["kind"] in (Kind.OURS, Kind.FOLDED)))
-    peers = list(dict.fromkeys(e["name"] for e in entries if e["kind"] in (Kind.AUTODIFF, Kind.BY_HAND)))
+    peers = list(dict.fromkeys(e["name"] for e in entries if e["kind"] in (Kind.AUTODIFF, Kind.SYMBOLIC, Kind.BY_HAND)))
     floors = list(dict.fromkeys(e["name"] for e in entries if e["kind"] == Kind.FLOOR))
     rows = []
     for contest in contests:

@@ -22,7 +22,7 @@ def contenders(case: Case) -> Iterator[Contender]:
     if case.problem.cell == "linear":
         for cse in (True, False):
             yield Contender(
-                "SymPy", "with cse" if cse else "without cse", Kind.AUTODIFF, lambda cse=cse: prepare(case, cse)
+                "SymPy", "with cse" if cse else "without cse", Kind.SYMBOLIC, lambda cse=cse: prepare(case, cse)
             )
 
 
