@@ -8,6 +8,7 @@
 | `measure`         | everything at one number of threads, in a process of its own             |
 | `further`         | what is no contest: deriving, importing, a pass over a large file        |
 | `targets`         | what the project has set itself, and whether the numbers reach it        |
-| `report`          | numbers → Markdown                                                       |
+| `report`, `units` | numbers → Markdown                                                       |
+| `processes`       | processes of their own: a number of threads, a peak of memory            |
 | `__main__`        | the processes in order, the options                                      |
 """

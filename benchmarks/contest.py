@@ -31,6 +31,9 @@ that another library's pool would need."""
 Outcome: TypeAlias = Sequence[Any]
 """What all must agree on: the value, then the gradient of each weight in the order of the generated `Parameters`."""
 
+NEVER_READY = (RecursionError, SyntaxError, MemoryError)
+"""What becomes of source and expressions that are too deep or too long."""
+
 
 class Kind(StrEnum):
     """What a contender is."""
@@ -38,6 +41,7 @@ class Kind(StrEnum):
     OURS = "ours"  # generated, works on the data at every call
     FOLDED = "folded"  # generated, has folded the data into numbers beforehand
     AUTODIFF = "autodiff"  # another program that differentiates
+    SYMBOLIC = "symbolic"  # differentiates expressions, not programs
     BY_HAND = "by hand"
     FLOOR = "floor"  # no contender, but a part of the work that nobody can do without
 
@@ -146,8 +150,8 @@ def hold(
         except OutOfTimeError:
             entries[contender] = entry._replace(absent=f"not ready after {SETUP_SECONDS} s")
             continue
-        except RecursionError:
-            entries[contender] = entry._replace(absent="RecursionError")
+        except NEVER_READY as failure:
+            entries[contender] = entry._replace(absent=type(failure).__name__)
             continue
         if prepared.read is not None:
             require_agreement(contender, prepared.read(result), expected, dtype)

@@ -1,4 +1,4 @@
-"""Processes of their own: for a number of threads, a time limit, a peak of memory."""
+"""Processes of their own: for a number of threads, a peak of memory."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.contest import SETUP_SECONDS, Kind
 from benchmarks.targets import TARGETS, best, ours_of
+from benchmarks.units import seconds, significant
 
 TITLES = {
     "linear": "The linear network",
@@ -99,7 +100,7 @@ def table_of_contests(contests: Sequence[dict[str, Any]]) -> str:
     """A row a size and dtype; a column each of ours, each peer, the floor."""
     entries = [entry for contest in contests for entry in contest["entries"]]
     mine = list(dict.fromkeys(e["variant"] for e in entries if e["kind"] in (Kind.OURS, Kind.FOLDED)))
-    peers = list(dict.fromkeys(e["name"] for e in entries if e["kind"] in (Kind.AUTODIFF, Kind.BY_HAND)))
+    peers = list(dict.fromkeys(e["name"] for e in entries if e["kind"] in (Kind.AUTODIFF, Kind.SYMBOLIC, Kind.BY_HAND)))
     floors = list(dict.fromkeys(e["name"] for e in entries if e["kind"] == Kind.FLOOR))
     rows = []
     for contest in contests:
@@ -138,9 +139,9 @@ def absent(contests: Sequence[dict[str, Any]]) -> Iterable[str]:
         for entry in contest["entries"]:
             if entry["absent"]:
                 key = f"{entry['name']} ({entry['variant']}), {entry['absent']}"
-                found.setdefault(key, []).append(", ".join(map(str, contest["sizes"])))
+                found.setdefault(key, []).append(" × ".join(map(str, contest["sizes"])))
     if found:
-        reasons = "; ".join(f"{reason}: {' and '.join(dict.fromkeys(sizes))}" for reason, sizes in found.items())
+        reasons = "; ".join(f"{reason}: {', '.join(dict.fromkeys(sizes))}" for reason, sizes in found.items())
         yield f"Without a time: {reasons}. The limit for getting ready is {SETUP_SECONDS} s, the first call included."
     slowest: dict[str, dict[str, Any]] = {}
     for contest in contests:
@@ -208,14 +209,3 @@ def number_of(threads: int) -> str:
 def time_of(entry: dict[str, Any] | None) -> str:
     """The median."""
     return seconds(entry["median"]) if entry and entry["median"] else "–"
-
-
-def seconds(value: float) -> str:
-    """In the unit that suits: 2.5 µs, 13 ms, 4.1 s."""
-    unit, scale = ("s", 1.0) if value >= 1 else ("ms", 1e-3) if value >= 1e-4 else ("µs", 1e-6)
-    return f"{significant(value / scale)} {unit}"
-
-
-def significant(value: float) -> str:
-    """Two digits below a hundred, whole numbers above."""
-    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from benchmarks.contest import Kind
+from benchmarks.units import seconds, significant
 
 LARGEST = (100_000, 100)
 """The linear cell's N and T at which speed is asked for."""
@@ -75,7 +76,7 @@ def near_reading(results: dict[str, Any]) -> Iterator[Finding]:
     """The closed form against reading X once."""
     for contest in linear(results):
         ratio = ours_of(contest)["median"] / best(contest, name="reading X")["median"]
-        yield Finding(where(contest), f"{ratio:.2g} times", ratio / 1.5)
+        yield Finding(where(contest), f"{significant(ratio)} times", ratio / 1.5)
 
 
 def ahead_of(kind: Kind, factor: float, ours: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Iterator[Finding]]:
@@ -86,7 +87,7 @@ def ahead_of(kind: Kind, factor: float, ours: Callable[[Any], Any]) -> Callable[
             peer, mine = best(contest, kind=kind), ours(contest)
             if peer and mine:
                 ratio = 1 / times(mine, peer)
-                yield Finding(where(contest), f"{ratio:,.1f} times as fast as {peer['name']}", factor / ratio)
+                yield Finding(where(contest), f"{significant(ratio)} times as fast as {peer['name']}", factor / ratio)
 
     return findings
 
@@ -100,7 +101,7 @@ def short_step(results: dict[str, Any]) -> Iterator[Finding]:
     """A step by moments, in microseconds."""
     for contest in linear(results):
         if entry := folded(contest):
-            yield Finding(where(contest), f"{1e6 * entry['median']:.2g} µs", entry["median"] / 3e-6)
+            yield Finding(where(contest), seconds(entry["median"]), entry["median"] / 3e-6)
 
 
 def independent_of_size(results: dict[str, Any]) -> Iterator[Finding]:
@@ -118,7 +119,7 @@ def whole_training(results: dict[str, Any]) -> Iterator[Finding]:
     found = [e for e in results.get("training", ()) if e["kind"] in (Kind.OURS, Kind.FOLDED) and e["median"]]
     if found and results["epochs"] == 30_000:
         entry = min(found, key=lambda e: e["median"])
-        yield Finding(entry["variant"], f"{1e3 * entry['median']:.3g} ms", entry["median"] / 10e-3)
+        yield Finding(entry["variant"], seconds(entry["median"]), entry["median"] / 10e-3)
 
 
 def pass_rate(results: dict[str, Any]) -> Iterator[Finding]:
@@ -169,7 +170,7 @@ def linear_in_steps(results: dict[str, Any]) -> Iterator[Finding]:
 def quick_import(results: dict[str, Any]) -> Iterator[Finding]:
     """Each cell's network."""
     for cell, took in results["importing"].items():
-        yield Finding(cell, f"{1e3 * took:.1f} ms", took / 5e-3)
+        yield Finding(cell, seconds(took), took / 5e-3)
 
 
 TARGETS = (

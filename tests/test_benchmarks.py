@@ -98,7 +98,7 @@ def test_a_verdict_follows_from_the_numbers(theirs, verdict):
     written = "\n".join(verdicts(results(1.0, theirs)))
     assert f"{verdict} (gru 1, 2, 3, 4, float64, 1 thread)" in written
     assert "| ahead of JAX everywhere | not measured |" in written
-    assert "**missed**: 20.0 ms, off by a factor of 4 (gru)" in written
+    assert "**missed**: 20 ms, off by a factor of 4 (gru)" in written
 
 
 def test_a_peer_stands_in_its_own_column_whatever_its_variant():

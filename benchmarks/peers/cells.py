@@ -40,6 +40,13 @@ def loss(library: Library, cell: str, hoisted: bool) -> Callable[[Any, Any, Any]
     return loss_of
 
 
+def loop(step: Callable[[States, Any], States], states: States, inputs: Any) -> States:
+    """The scan of a library that has none."""
+    for each in inputs:
+        states = step(states, each)
+    return states
+
+
 def linear_step(_library: Library, p: Any, states: States, wx: Any) -> States:
     """s_k; wx is N."""
     return (states[0] * p["Wrec"] + wx,)

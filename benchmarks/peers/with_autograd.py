@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import autograd.numpy as anp
@@ -10,7 +10,7 @@ from autograd import value_and_grad
 
 from benchmarks.contest import Contender, Kind, Prepared
 from benchmarks.peers.blocks import fused, taken_apart
-from benchmarks.peers.cells import Library, States, loss
+from benchmarks.peers.cells import Library, loop, loss
 from benchmarks.problems import Case
 
 
@@ -28,7 +28,7 @@ def contenders(case: Case) -> Iterator[Contender]:
 def prepare(case: Case, hoisted: bool) -> Prepared:
     """The derivative with respect to the dictionary of the weights."""
     weights, steps = fused(case) if case.has_rows else case.parameters._asdict(), case.steps
-    function = value_and_grad(loss(Library(anp, sigmoid, scan), case.problem.cell, hoisted))
+    function = value_and_grad(loss(Library(anp, sigmoid, loop), case.problem.cell, hoisted))
 
     def read(found: Any) -> Any:
         value, gradient = found
@@ -40,10 +40,3 @@ def prepare(case: Case, hoisted: bool) -> Prepared:
 def sigmoid(z: Any) -> Any:
     """By way of tanh, the fastest form in NumPy."""
     return 0.5 * (anp.tanh(0.5 * z) + 1)
-
-
-def scan(step: Callable[[States, Any], States], states: States, inputs: Any) -> States:
-    """A plain loop."""
-    for each in inputs:
-        states = step(states, each)
-    return states

@@ -28,7 +28,7 @@ def contenders(case: Case) -> Iterator[Contender]:
 
 def prepare(case: Case, hoisted: bool) -> Prepared:
     """Compiles at the first call."""
-    function = jax.jit(jax.value_and_grad(loss(Library(jax.numpy, jax.nn.sigmoid, scan), case.problem.cell, hoisted)))
+    function = jax.jit(jax.value_and_grad(loss(LIBRARY, case.problem.cell, hoisted)))
     weights = fused(case) if case.has_rows else case.parameters._asdict()
     arguments = jax.tree.map(lambda each: jax.numpy.asarray(each, case.problem.dtype), (weights, case.steps, case.t))
 
@@ -42,3 +42,6 @@ def prepare(case: Case, hoisted: bool) -> Prepared:
 def scan(step: Callable[[States, Any], States], states: States, inputs: Any) -> States:
     """`jax.lax.scan` that keeps the last states only."""
     return jax.lax.scan(lambda held, each: (step(held, each), None), states, inputs)[0]
+
+
+LIBRARY = Library(jax.numpy, jax.nn.sigmoid, scan)

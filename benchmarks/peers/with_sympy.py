@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import numpy as np
 import sympy
 
-from benchmarks.contest import Contender, Kind, OutOfTimeError, Prepared
+from benchmarks.contest import NEVER_READY, Contender, Kind, OutOfTimeError, Prepared
 from benchmarks.problems import Case
+
+RECURSION_LIMIT = 10_000
+"""Enough for a hundred steps; a larger one overflows the stack of the process."""
 
 
 def contenders(case: Case) -> Iterator[Contender]:
@@ -18,7 +22,7 @@ def contenders(case: Case) -> Iterator[Contender]:
     if case.problem.cell == "linear":
         for cse in (True, False):
             yield Contender(
-                "SymPy", "with cse" if cse else "without cse", Kind.AUTODIFF, lambda cse=cse: prepare(case, cse)
+                "SymPy", "with cse" if cse else "without cse", Kind.SYMBOLIC, lambda cse=cse: prepare(case, cse)
             )
 
 
@@ -26,7 +30,7 @@ def prepare(case: Case, cse: bool) -> Prepared:
     """One function of the weights and a column a step.
 
     Raises:
-        RecursionError: The expression is too deep for SymPy.
+        RecursionError, SyntaxError, MemoryError: The expression is too deep for SymPy, or for Python.
         OutOfTimeError: It took too long, now or before.
     """
     function, columns = attempt(case.X.shape[1], cse), tuple(case.steps)
@@ -38,10 +42,14 @@ def prepare(case: Case, cse: bool) -> Prepared:
 @cache
 def attempt(steps: int, cse: bool) -> Callable[..., Any] | BaseException:
     """`lambdified`, or why it does not come to an end: it would not the next time either."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION_LIMIT)
     try:
         return lambdified(steps, cse)
-    except (RecursionError, OutOfTimeError) as failure:
+    except (*NEVER_READY, OutOfTimeError) as failure:
         return failure
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def lambdified(steps: int, cse: bool) -> Callable[..., Any]:
