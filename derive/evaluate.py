@@ -39,7 +39,20 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
+from derive.quantities import (
+    LOSS,
+    Abbreviation,
+    Adjoint,
+    At,
+    Dimension,
+    N,
+    Product,
+    Quantity,
+    T,
+    Transpose,
+    k,
+    quantity_of,
+)
 from derive.shapes import form_of
 
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -212,6 +225,12 @@ class Point:
             atom = quantity[int(self._compute(atom.index, values, index))]
         if isinstance(quantity, Adjoint):
             return self._total(LOSS, (quantity.of[atom.index],), {})
+        if isinstance(quantity, Abbreviation):
+            place = int(atom.index) if isinstance(atom, At) else 0
+            for expression, *ends in quantity.pieces:
+                first, last = (int(self._compute(end, values, index)) for end in ends)
+                if first <= place <= last:
+                    return self._compute(expression, values, {quantity.index: place})
         return self.loss(values) if quantity == LOSS else values[atom]
 
     def _sum(self, expression: Sum, compute: Callable[..., Value]) -> Value:

@@ -18,6 +18,7 @@ from ruff import find_ruff_bin
 
 from derive.cell import Example, TaskExample
 from derive.certify import certify
+from derive.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
 from derive.figures import draw
@@ -51,10 +52,21 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     """
     cell, program = derivation.cell, lower(derivation)
     source = formatted(print_network(program))
+    others = {
+        name: formatted(text)
+        for name, text in (
+            ("closed_form.py", print_closed_form(derivation)),
+            ("moments.py", print_moments(derivation)),
+            ("descent.py", print_descent(derivation)),
+        )
+        if text is not None
+    }
+    certificate = certify(derivation, source, others)
     texts = {
         "__init__.py": formatted(render("cell_init.py.j2", {"cell": cell})),
         "network.py": source,
-        "certificate.json": json.dumps(certify(derivation, source), indent=1, ensure_ascii=False) + "\n",
+        **others,
+        "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
         "derivation.tex": print_tex(derivation, program),
         "derivation.html": print_html(derivation, program),
         "derivation.md": print_markdown(derivation, program),
