@@ -127,6 +127,9 @@ def print_moments(derivation: Derivation) -> str | None:
         "rows": rows,
         "names": names,
         "factor": text(form.factor),
+        "of_factor": f"{text(form.of_factor.lhs)} = {text(form.of_factor.rhs)}  # ({form.of_factor.number})"
+        if form.of_factor
+        else "",
         "tau": tau.name,
         "results": results,
         "sizes": sizes_of_terms(form.loss, form.gradients.values()),
@@ -156,9 +159,10 @@ def print_descent(derivation: Derivation) -> str | None:
         return None
     point = example_point(cell, example, sympify, nudge=None)
     known = {equation.lhs: spelt_out(equation.rhs, point) for equation in (*form.polynomials, form.squares)}
+    factor = {form.of_factor.lhs: form.of_factor.rhs} if form.of_factor else {}
     moves = []
     for weight, equation in form.gradients.items():
-        slope = equation.rhs.xreplace(known).subs(N, point.sequences)
+        slope = equation.rhs.xreplace(known).xreplace(factor).subs(N, point.sequences)
         moved = horner(expand(exact(example.learning_rates[weight.name]) * slope), wrt=cell.parameters)
         moves.append((weight.name, text(moved), equation.number))
     fields = {

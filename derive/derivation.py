@@ -159,7 +159,8 @@ class Moments:
     """The equations that give the loss and its gradient from sums over the data that hold no weight.
 
     Attributes:
-        factor: What the polynomials are polynomials of.
+        factor: What the polynomials are polynomials of: a weight, or the name of an expression.
+        of_factor: That expression, where it is one.
         products: The moments c_m of the inputs with themselves, for small m and for large.
         cross: Those of the inputs with the targets, b_m.
         squares: That of the targets.
@@ -169,6 +170,7 @@ class Moments:
     """
 
     factor: Expr
+    of_factor: Equation | None
     products: tuple[Equation, Equation]
     cross: Equation
     squares: Equation

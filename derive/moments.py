@@ -13,8 +13,9 @@ from sympy import Expr, Poly, S, Sum, expand
 from derive.cell import Cell
 from derive.closed_form import Affine, j, m
 from derive.derivation import Equation, Ledger, Moments, Range
+from derive.one_pass import fresh_letters
 from derive.operations import BatchMean, BatchSum, Total
-from derive.quantities import LOSS, Moment, N, Polynomial, T, k
+from derive.quantities import LOSS, Moment, N, Parameter, Polynomial, T, k
 from derive.rules import DIFFERENTIATE_POLYNOMIAL, MULTIPLY_OUT, NAME_SUM
 
 
@@ -55,6 +56,11 @@ def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equat
     """Writes the moments, the polynomials that they are the coefficients of, the loss and the gradients with them."""
     x, t, a, w = cell.inputs[0], cell.targets[0], recurrence.factor, form.weight
     once = (S.Zero, S.Zero)
+    factor, of_factor = a, None
+    if not isinstance(a, Parameter):  # a power of a product would fall apart into powers of its factors
+        letter = next(fresh_letters(cell))
+        factor = Polynomial(letter, letter, "the factor of the recurrence", ((a, *once),))
+        of_factor = ledger.equation(factor, a, NAME_SUM, (closed,))
     # x_i x_j a^{(T-i) + (T-j)}: for the power m it is i = 2T - m - j, and both lie between 1 and T.
     pairs = x[j] * x[2 * T - m - j]
     small, large = BatchSum(Sum(pairs, (j, T - m, T))), BatchSum(Sum(pairs, (j, S.One, 2 * T - m - 1)))
@@ -73,10 +79,10 @@ def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equat
         named = Polynomial(name, latex, "a polynomial of the factor", ((right, *once),))
         return named, ledger.equation(named, right, NAME_SUM, (source,))
 
-    C, of_C = polynomial("C", "C", Sum(c[m] * a**m, (m, S.Zero, 2 * T - 2)), products[0])
-    B, of_B = polynomial("B", "B", Sum(b[m] * a**m, (m, S.Zero, T - 1)), cross)
-    C_slope, of_C_slope = polynomial("C_slope", "C'", Sum(m * c[m] * a ** (m - 1), (m, S.One, 2 * T - 2)), of_C)
-    B_slope, of_B_slope = polynomial("B_slope", "B'", Sum(m * b[m] * a ** (m - 1), (m, S.One, T - 1)), of_B)
+    C, of_C = polynomial("C", "C", Sum(c[m] * factor**m, (m, S.Zero, 2 * T - 2)), products[0])
+    B, of_B = polynomial("B", "B", Sum(b[m] * factor**m, (m, S.Zero, T - 1)), cross)
+    C_slope, of_C_slope = polynomial("C_slope", "C'", Sum(m * c[m] * factor ** (m - 1), (m, S.One, 2 * T - 2)), of_C)
+    B_slope, of_B_slope = polynomial("B_slope", "B'", Sum(m * b[m] * factor ** (m - 1), (m, S.One, T - 1)), of_B)
     value = form.squared * w**2 * C + form.mixed * w * B + form.constant * tau
     loss = ledger.equation(LOSS, value / N, MULTIPLY_OUT, (closed, *products, cross, squares, of_C, of_B))
     by_factor = form.squared * w**2 * C_slope + form.mixed * w * B_slope
@@ -90,4 +96,4 @@ def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equat
         for weight in cell.parameters
     }
     polynomials = (of_C, of_B, of_C_slope, of_B_slope)
-    return Moments(a, (products[0], products[1]), cross, squares, polynomials, loss, gradients)
+    return Moments(factor, of_factor, (products[0], products[1]), cross, squares, polynomials, loss, gradients)
