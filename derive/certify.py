@@ -26,7 +26,7 @@ from derive.cell import Cell
 from derive.derivation import Derivation, Equation
 from derive.errors import CellError, CertificateError, DeriveError
 from derive.evaluate import Point, Value
-from derive.modules import load
+from derive.modules import load, load_package, print_example
 from derive.operations import BatchMean, BatchSum
 from derive.points import (
     ATTEMPTS,
@@ -59,12 +59,13 @@ SHAPES = ((1, 1), (3, 3), (1, 7), (7, 1), (5, 4), (4, 12), (20, 10))
 """(N, T) that the generated code is run with: N = T and N = 1 among them, where a wrong axis would hide elsewhere."""
 
 
-def certify(derivation: Derivation, source: str) -> dict[str, Any]:
+def certify(derivation: Derivation, source: str, others: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Checks everything and returns the certificate, ready for JSON; the same derivation gives the same one.
 
     Args:
         derivation: What to check.
         source: Its generated module, the text of network.py.
+        others: The texts of the modules beside it that compute the same another way, by file name.
 
     Raises:
         CertificateError: Something does not hold; with the equation, both values and the point.
@@ -86,6 +87,9 @@ def certify(derivation: Derivation, source: str) -> dict[str, Any]:
         }
     with in_one_line(f"cell {cell.name!r}, network.py"):
         shapes = check_code(cell, source)
+    for name in others or {}:
+        with in_one_line(f"cell {cell.name!r}, {name}"):
+            check_beside(cell, source, name, others or {})
     return {
         "cell": cell.name,
         **({"gradient": gradient} if gradient.get("steps") else {}),
@@ -95,6 +99,7 @@ def certify(derivation: Derivation, source: str) -> dict[str, Any]:
             "step": COMPLEX_STEP,
             "relative bound": CODE_BOUND,
             "shapes N, T": [list(shape) for shape in shapes],
+            **({"proved equal to it": sorted(others)} if others else {}),
         },
     }
 
@@ -408,6 +413,47 @@ def mild_numbers(
             if abs(rounded.loss(rounded.trace) - loss) <= CODE_BOUND / 10 * max(1, abs(loss)):
                 return point, (parameters, X, t, rates)
     return None
+
+
+def check_beside(cell: Cell, source: str, name: str, others: Mapping[str, str]) -> None:
+    """Runs a module that computes what network.py does another way, and compares it with what that was compared with.
+
+    | it has               | against                                                                       |
+    |----------------------|-------------------------------------------------------------------------------|
+    | `value_and_gradient` | the interpreted cell, and the complex-step derivative of network.py's loss    |
+    | and `Moments`        | the same; it takes those of the data in place of the data                     |
+    | `descend`            | updates of the example's weights, by network.py's gradient                    |
+
+    Raises:
+        CertificateError: Two numbers differ by more than `CODE_BOUND` of the largest one beside them.
+    """
+    example = {"example.py": print_example(cell, cell.worked_example)} if cell.worked_example else {}
+    modules = load_package({"network.py": source, **example, **others}, cell.name)
+    network, module = modules["network.py"], modules[name]
+
+    def compare_numbers(what: str, ours: Any, theirs: Any, where: str) -> None:
+        for got, expected in zip(ours, theirs, strict=True):
+            if not alike(got, expected, ROUNDINGS * max(map(abs, map(float, theirs)))):
+                raise CertificateError(
+                    f"cell {cell.name!r}, {name}: {what} gives {got}, and should give {expected}, {where}"
+                )
+
+    if not hasattr(module, "value_and_gradient"):
+        given = modules["example.py"]
+        parameters, epochs = given.START, 100
+        for _ in range(epochs):
+            gradient = network.gradients(parameters, given.X, given.t)
+            parameters = network.descend(parameters, gradient, given.LEARNING_RATES)
+        compare_numbers("descend", module.descend(epochs), parameters, f"after {epochs} epochs")
+        return
+    for (sequences, steps), seed in product(SHAPES, range(3)):
+        parameters, X, t, _ = draw_numbers(cell, network, sequences, steps, np.random.default_rng(seed))
+        where = f"at N = {sequences}, T = {steps}, {' '.join(str(parameters).split())}"
+        point = point_of(cell, parameters, X, t, mpmath.mpf(NUDGE), mpmath.mpf)
+        data = (module.Moments.of(X, t),) if hasattr(module, "Moments") else (X, t)
+        value, gradient = module.value_and_gradient(parameters, *data)
+        compare_numbers("loss", [value, module.loss(parameters, *data)], [point.loss(point.trace)] * 2, where)
+        compare_numbers("value_and_gradient", gradient, complex_step(network, parameters, X, t), where)
 
 
 def draw_numbers(

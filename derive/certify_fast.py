@@ -32,8 +32,8 @@ def check_fast(cell: Cell, network: str, fast: str) -> dict[str, Any]:
     Raises:
         CertificateError: Two numbers differ by more than `CODE_BOUND` of the largest one of the same weight.
     """
-    modules = load_package({"network": network, "network_fast": fast}, cell.name)
-    plain, staged = modules["network"], modules["network_fast"]
+    modules = load_package({"network.py": network, "network_fast.py": fast}, cell.name)
+    plain, staged = modules["network.py"], modules["network_fast.py"]
     compared = 0
     for sequences, steps in SHAPES:
         parameters, X, t, _ = draw_numbers(cell, plain, sequences, steps, np.random.default_rng(0))

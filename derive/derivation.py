@@ -169,6 +169,48 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class OnePass:
+    """The equations that give the loss and its gradient from sums over the steps of every sequence.
+
+    Attributes:
+        sums: What each sum is, named.
+        last: The last state.
+        start: δ_T, one of the equations of backpropagation.
+        gradients: One a parameter.
+    """
+
+    sums: tuple[Equation, ...]
+    last: Equation
+    start: Equation
+    gradients: Mapping[Parameter, Equation]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The equations that give the loss and its gradient from sums over the data that hold no weight.
+
+    Attributes:
+        factor: What the polynomials are polynomials of: a weight, or the name of an expression.
+        of_factor: That expression, where it is one.
+        products: The moments c_m of the inputs with themselves, for small m and for large.
+        cross: Those of the inputs with the targets, b_m.
+        squares: That of the targets.
+        polynomials: The polynomials whose coefficients they are, and their derivatives.
+        loss: The loss.
+        gradients: One a parameter.
+    """
+
+    factor: Expr
+    of_factor: Equation | None
+    products: tuple[Equation, Equation]
+    cross: Equation
+    squares: Equation
+    polynomials: tuple[Equation, ...]
+    loss: Equation
+    gradients: Mapping[Parameter, Equation]
+
+
+@dataclass(frozen=True)
 class Derivation:
     """Backpropagation through time for one cell, from its description to the update of its weights.
 
@@ -180,6 +222,8 @@ class Derivation:
         backward: Those that the gradient runs.
         update: Those of gradient descent, one a parameter.
         staged: The same gradient in the order of the fast code.
+        one_pass: Those that read the data once, where the recurrence is affine.
+        moments: Those that need no data but some sums, where the loss is a polynomial too.
     """
 
     cell: Cell
@@ -189,6 +233,8 @@ class Derivation:
     backward: Backward
     update: tuple[Equation, ...]
     staged: Staged
+    one_pass: OnePass | None = None
+    moments: Moments | None = None
 
     @property
     def equations(self) -> tuple[Equation, ...]:

@@ -41,6 +41,7 @@ from derive.operations import (
 )
 from derive.quantities import (
     LOSS,
+    Abbreviation,
     Adjoint,
     At,
     Dimension,
@@ -254,6 +255,12 @@ class Point:
             return self._compute(quantity.value, values, {**index, k: int(atom.index)})
         if isinstance(quantity, Adjoint):
             return self._total(LOSS, (quantity.of[atom.index],), {})
+        if isinstance(quantity, Abbreviation):
+            place = int(atom.index) if isinstance(atom, At) else 0
+            for expression, *ends in quantity.pieces:
+                first, last = (int(self._compute(end, values, index)) for end in ends)
+                if first <= place <= last:
+                    return self._compute(expression, values, {quantity.index: place})
         return self.loss(values) if quantity == LOSS else values[atom]
 
     def _sum(self, expression: Sum, compute: Callable[..., Value]) -> Value:

@@ -267,23 +267,26 @@ def load(source: str, name: str) -> types.ModuleType:
 
 
 def load_package(sources: Mapping[str, str], name: str) -> dict[str, types.ModuleType]:
-    """Generated modules that import one another, run from their texts, without files.
+    """The generated modules of a cell, run from their texts, so that they find one another.
 
     Args:
-        sources: The text of each, by its name: `network`, `network_fast`; in an order in which they can be imported.
+        sources: The text of each by its file name, each after those that it imports.
         name: The cell's name, for messages.
+
+    Returns:
+        The modules by the same names.
     """
     package = types.ModuleType(f"_derived_{name}")
     package.__path__ = []
-    entered = {package.__name__: package}
+    found = {"": package}
     try:
-        sys.modules.update(entered)
-        for module_name, source in sources.items():
-            module = types.ModuleType(f"{package.__name__}.{module_name}")
+        sys.modules[package.__name__] = package
+        for file, source in sources.items():
+            module = types.ModuleType(f"{package.__name__}.{file.removesuffix('.py')}")
             module.__package__ = package.__name__
-            entered[module.__name__] = sys.modules[module.__name__] = module
-            exec(compile(source, f"<{name}/{module_name}.py>", "exec"), module.__dict__)
+            sys.modules[module.__name__] = found[file] = module
+            exec(compile(source, f"<{name}/{file}>", "exec"), module.__dict__)
     finally:
-        for entry in entered:
-            sys.modules.pop(entry, None)
-    return {module_name: entered[f"{package.__name__}.{module_name}"] for module_name in sources}
+        for module in found.values():
+            sys.modules.pop(module.__name__, None)
+    return {file: module for file, module in found.items() if file}

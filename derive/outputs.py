@@ -19,6 +19,7 @@ from ruff import find_ruff_bin
 from derive.cell import Example, TaskExample
 from derive.certify import certify
 from derive.certify_fast import check_fast
+from derive.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
 from derive.fast_code import print_network_fast
@@ -53,13 +54,23 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     """
     cell, program = derivation.cell, lower(derivation)
     source = formatted(print_network(program))
+    others = {
+        name: formatted(text)
+        for name, text in (
+            ("closed_form.py", print_closed_form(derivation)),
+            ("moments.py", print_moments(derivation)),
+            ("descent.py", print_descent(derivation)),
+        )
+        if text is not None
+    }
     fast = formatted(print_network_fast(derivation))
-    certificate = certify(derivation, source)
+    certificate = certify(derivation, source, others)
     certificate["fast code"] = check_fast(cell, source, fast)
     texts = {
         "__init__.py": formatted(render("cell_init.py.j2", {"cell": cell})),
         "network.py": source,
         "network_fast.py": fast,
+        **others,
         "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
         "derivation.tex": print_tex(derivation, program),
         "derivation.html": print_html(derivation, program),

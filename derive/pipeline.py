@@ -10,9 +10,14 @@
 | `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
 | `descent`                 | gradients → equations   | the update                                                  |
 | `staging`                 | recurrence → Staged     | what need not wait for the step before or after             |
+| `one_pass`                | closed form → equations | loss and gradient from sums that read the data once         |
+| `moments`                 | closed form → equations | the loss as a polynomial of the weights                     |
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from derive.bptt import (
     LocalPartials,
@@ -24,14 +29,16 @@ from derive.bptt import (
     write_local_partials,
 )
 from derive.cell import Cell
-from derive.closed_form import affine, write_closed_form, write_gradients, write_reach, write_slopes
+from derive.closed_form import Affine, affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
-from derive.derivation import Backward, Derivation, Equation, Forward, Ledger
+from derive.derivation import Backward, Derivation, Equation, Forward, Ledger, Moments, OnePass
 from derive.descent import write_update
 from derive.errors import UsageError
 from derive.laws import table_of_laws
+from derive.moments import quadratic, write_moments
+from derive.one_pass import adds_up, write_one_pass
 from derive.operations import BatchMean
-from derive.quantities import LearningRate, k
+from derive.quantities import LearningRate, Parameter, k
 from derive.repeating import (
     find,
     mark,
@@ -67,12 +74,14 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     unrolled = _write_unrolled(cell, steps, forward, ledger)
     local = _write_chain_rule(cell, steps, forward, unrolled, ledger)
     backward = _write_adjoints(cell, forward, local, ledger)
-    _write_closed_form(cell, forward, backward, local, ledger)
+    solved = _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
     ledger.section("The same gradient, faster")
     staged = stage(cell, forward, backward, ledger)
-    return Derivation(cell, steps, with_symbols(ledger.close()), forward, backward, update, staged)
+    one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
+    sections = with_symbols(ledger.close())
+    return Derivation(cell, steps, sections, forward, backward, update, staged, one_pass, moments)
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
@@ -177,11 +186,11 @@ def _write_closed_form(
     backward: Backward,
     local: LocalPartials,
     ledger: Ledger,
-) -> None:
-    """Writes what follows where the recurrence is affine, with the same factor at every step."""
+) -> ClosedForm | None:
+    """Writes what follows where the recurrence is affine, with the same factor at every step; else nothing."""
     recurrence = affine(cell)
     if recurrence is None:
-        return
+        return None
     data = "{} random sequences of {} steps".format(*cell.landscape.inputs.shape) if cell.landscape else ""
     ledger.section("How far the gradient reaches")
     write_reach(recurrence, local[recurrence.state[k], recurrence.state[k - 1]], backward, ledger)
@@ -202,8 +211,9 @@ def _write_closed_form(
         equation=forward.step[0],
     )
 
+    solved = ClosedForm(recurrence, closed, slopes)
     if backward.start[0].rhs.has(BatchMean):
-        return  # the loss is no plain mean: its curvature mixes the sequences
+        return solved  # the loss is no plain mean: its curvature mixes the sequences
     ledger.section("The curvature of the loss")
     if cell.landscape is not None and len(cell.parameters) == 2:
         ledger.figure(
@@ -212,11 +222,45 @@ def _write_closed_form(
         )
     second = write_hessian(recurrence, cell, slopes, backward, ledger)
     if cell.worked_example is None or not cell.worked_example.solution:
-        return
+        return solved
     at_solution = write_hessian_at_solution(cell, cell.worked_example, gradients, second, ledger)
     if len(cell.parameters) == 2:
         ledger.section("Which learning rates converge")
         write_learning_rates(cell, cell.worked_example, at_solution, learning_rates(cell), ledger)
+    return solved
+
+
+class ClosedForm(NamedTuple):
+    """What the closed form of an affine recurrence consists of: s_T, and its derivative for every weight."""
+
+    recurrence: Affine
+    closed: Equation
+    slopes: Mapping[Parameter, Equation]
+
+
+def _write_shortcuts(
+    cell: Cell, solved: ClosedForm, backward: Backward, ledger: Ledger
+) -> tuple[OnePass | None, Moments | None]:
+    """Writes how the loss and its gradient are computed without a recurrence, where the inputs allow it."""
+    recurrence, closed, slopes = solved
+    if not adds_up(recurrence, cell):
+        return None, None
+    ledger.section("In one pass over the data")
+    ledger.remark(
+        """In the closed form an input stands only within sums over the steps. They are one product of the data with a
+        matrix of powers and of their derivatives: `closed_form.py` reads every input once."""
+    )
+    one_pass = write_one_pass(recurrence, cell, closed, slopes, backward, ledger)
+    form = quadratic(recurrence, cell)
+    if form is None:
+        return one_pass, None
+    ledger.section("The loss as a polynomial of the weights")
+    ledger.remark(
+        """The loss is a polynomial, and the data stand in its coefficients alone, the moments. One pass over the data
+        gives them, and those of two data sets add up. After it a step costs $O(T)$, however many sequences there are:
+        `moments.py`."""
+    )
+    return one_pass, write_moments(recurrence, form, cell, closed, ledger)
 
 
 def learning_rates(cell: Cell) -> tuple[LearningRate, ...]:

@@ -265,6 +265,58 @@ class LearningRate(Quantity):
         return cls(f"eta_{weight.name}", rf"\eta_{{{weight.latex}}}", weight)
 
 
+class Abbreviation(Quantity):
+    """A name for what is computed once from the data, one value a sequence: `u` for a sum over its steps.
+
+    Args:
+        name: Its name in code.
+        latex: Its name on paper.
+        meaning: A few words.
+        pieces: What it stands for: expressions, each with the first and the last place for which it holds. One without
+            places has the one piece that holds at 0.
+        index: The symbol of the place in those expressions.
+    """
+
+    __slots__ = ("index", "pieces")
+    role = "abbreviation"
+    place = 8
+    pieces: tuple[tuple[Expr, Expr, Expr], ...]
+    index: Expr
+
+    def __new__(
+        cls, name: str, latex: str, meaning: str, pieces: tuple[tuple[Expr, Expr, Expr], ...], index: Expr = S.Zero
+    ) -> Abbreviation:
+        """See the class."""
+        self = super().__new__(cls, name, latex, meaning)
+        self.pieces, self.index = pieces, index
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.name, self.latex, self.meaning, self.pieces, self.index
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return *super()._hashable_content(), self.pieces, self.index
+
+    @property
+    def free_symbols(self) -> set[Expr]:
+        """Itself, and the number of steps where it depends on that."""
+        return {self} | ({T} & set().union(*(part.free_symbols for piece in self.pieces for part in piece)))
+
+
+class Polynomial(Abbreviation):
+    """A name for a polynomial of the recurrence's factor, one number for the whole batch."""
+
+    role = "polynomial"
+    per_sequence = False
+
+
+class Moment(Polynomial):
+    """A coefficient of such a polynomial, c_m: a sum over the sequences."""
+
+    role = "moment"
+    place = 5
+
+
 class At(MatrixFactor, Expr):
     """A quantity at one step: `s[k - 1]`; on paper s_{k-1}, in code `s[k - 1]`.
 

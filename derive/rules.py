@@ -114,6 +114,20 @@ STABILITY = Rule(
     """The error shrinks when every eigenvalue of that matrix lies strictly between $-1$ and $1$; the largest one sets
     the pace.""",
 )
+NAME_SUM = Rule(
+    "naming a sum over the data",
+    "What depends on the data alone, or on one weight, is computed once.",
+    Relation.DEFINES,
+)
+WITH_NAMES = Rule("naming sums", "The sums are replaced by their names.")
+MULTIPLY_OUT = Rule(
+    "multiplying out",
+    """The closed form is put into the loss, the square multiplied out, and what has the same power of the factor
+    collected.""",
+)
+DIFFERENTIATE_POLYNOMIAL = Rule(
+    "derivative of a polynomial", "The power of each term comes down in front of it, and is one less."
+)
 GRADIENT_DESCENT = Rule(
     "gradient descent", "Each weight moves against its own derivative, by its own learning rate.", Relation.BECOMES
 )

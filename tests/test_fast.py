@@ -161,5 +161,5 @@ def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
 
 
 def test_modules_that_import_one_another_run_without_files():
-    loaded = load_package({"one": "x = 1\n", "two": "from .one import x\ny = x + 1\n"}, "tried")
-    assert loaded["two"].y == 2
+    loaded = load_package({"one.py": "x = 1\n", "two.py": "from .one import x\ny = x + 1\n"}, "tried")
+    assert loaded["two.py"].y == 2

@@ -1,0 +1,126 @@
+"""The trainer's shortcuts, with the modules of the linear cell."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import RUNTIME
+
+from derive.cells.linear import cell
+from derive.outputs import files_of_cell
+from derive.pipeline import write_derivation
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A package with the real trainer and the real linear cell."""
+    root = tmp_path_factory.mktemp("shortcuts")
+    folder = root / "fast_net"
+    shutil.copytree(RUNTIME, folder)
+    (folder / "__init__.py").touch()
+    for path, content in files_of_cell(write_derivation(cell)).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    sys.path.insert(0, str(root))
+    yield root
+    sys.path.remove(str(root))
+
+
+@pytest.fixture(scope="module")
+def modules(package):
+    names = ("shortcuts", "linear.network", "linear.closed_form", "linear.moments", "linear.example")
+    return {name: importlib.import_module(f"fast_net.{name}") for name in names}
+
+
+@pytest.fixture
+def shortcut(modules):
+    network, closed_form, moments, example = (
+        modules[f"linear.{name}"] for name in ("network", "closed_form", "moments", "example")
+    )
+    return modules["shortcuts"].Shortcut(network, closed_form, moments, moments.Moments.of(example.X, example.t))
+
+
+def test_moments_are_used_until_they_are_not_precise(modules, shortcut, monkeypatch):
+    network, example = modules["linear.network"], modules["linear.example"]
+    asked = []
+    plain = modules["linear.closed_form"].value_and_gradient
+    monkeypatch.setattr(
+        modules["linear.closed_form"], "value_and_gradient", lambda p, X, t: asked.append(p) or plain(p, X, t)
+    )
+    parameters = by_network = example.START
+    switched = None
+    for epoch in range(30_000):
+        loss, gradient = shortcut.value_and_gradient(parameters, example.X, example.t)
+        if asked and switched is None:
+            switched = epoch
+        if epoch % 1000 == 0:
+            assert loss == pytest.approx(network.loss(parameters, example.X, example.t), rel=1e-8)
+        parameters = network.descend(parameters, gradient, example.LEARNING_RATES)
+        by_network = network.descend(
+            by_network, network.gradients(by_network, example.X, example.t), example.LEARNING_RATES
+        )
+    assert 0 < switched < 30_000
+    assert len(asked) == 30_000 - switched
+    np.testing.assert_allclose(parameters, by_network, rtol=1e-12)
+
+
+def test_a_batch_is_no_case_for_moments(modules, shortcut):
+    network, example = modules["linear.network"], modules["linear.example"]
+    X, t = example.X[:2], example.t[:2]
+    loss, gradient = shortcut.value_and_gradient(example.START, X, t)
+    theirs = network.value_and_gradient(example.START, X, t)
+    np.testing.assert_allclose([loss, *gradient], [theirs[0], *theirs[1]], rtol=1e-13)
+
+
+def test_where_a_power_overflows_the_network_is_asked(modules, shortcut):
+    network = modules["linear.network"]
+    X, t = np.zeros((1, 200)), np.ones(1)
+    X[0, -1] = 1
+    parameters = network.Parameters(2.0, 1e4)
+    with np.errstate(all="ignore"):
+        loss, gradient = shortcut.value_and_gradient(parameters, X, t)
+        theirs = network.value_and_gradient(parameters, X, t)
+    assert loss == 1
+    np.testing.assert_array_equal([loss, *gradient], [theirs[0], *theirs[1]])
+
+
+def run(package, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "fast_net.moments_of", *arguments], cwd=package, capture_output=True, text=True
+    )
+
+
+def test_moments_of_files(package, modules, tmp_path):
+    draw = np.random.default_rng(0)
+    X, t = draw.integers(0, 2, (300, 5)).astype(np.uint8), draw.normal(size=300).astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "t.npy", t)
+    ended = run(package, "linear", f"{tmp_path}/X.npy", f"{tmp_path}/t.npy", "--output", f"{tmp_path}/moments.npz")
+    assert (ended.returncode, ended.stderr) == (0, "300 of 300 sequences\n")
+    moments = modules["linear.moments"].Moments
+    found, whole = moments.load(tmp_path / "moments.npz"), moments.of(X, t)
+    np.testing.assert_array_equal(found.table, whole.table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("line", "X.npy", "t.npy", "--output", "m.npz"), "no cell 'line' with a moments.py; there are linear"),
+        (("linear", "X.npy", "t.npy", "--output", "m.npz"), "X.npy: no such file"),
+        (("linear", "text.npy", "t.npy", "--output", "m.npz"), "text.npy is no .npy file of numbers"),
+        (("linear", "t.npy", "t.npy", "--output", "m.npz"), "t.npy, t.npy: X holds N sequences of T steps"),
+        (("linear", "t.npy", "t.npy"), "the following arguments are required: --output"),
+    ],
+)
+def test_bad_input_is_one_line(package, tmp_path, arguments, message):
+    np.save(tmp_path / "t.npy", np.zeros(3))
+    (tmp_path / "text.npy").write_text("no array\n", encoding="utf-8")
+    there = [f"{tmp_path}/{word}" if word.endswith((".npy", ".npz")) else word for word in arguments]
+    ended = run(package, *there)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("moments_of: error: ")
+    assert ended.stderr.count("\n") == 1
+    assert message in ended.stderr.replace(f"{tmp_path}/", "")
