@@ -23,7 +23,7 @@ exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, like all others of the trainer."""
 
     def error(self, message: str) -> NoReturn:
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentParser:
     """Make the parser; the cells and methods are the names of those that there are."""
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {__package__}.train",
         description="Train a derived network, by full-batch gradient descent unless told otherwise.",
         epilog=EPILOG,

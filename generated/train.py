@@ -21,6 +21,7 @@ from .errors import InputError
 from .progress import Progress
 from .report import report
 from .settings import Settings, read_settings
+from .shortcuts import fastest
 from .training import Reason, Result, first_state, move, train
 from .weights import format_weights, write_weights
 
@@ -68,7 +69,7 @@ def run(settings: Settings) -> int:
     try:
         with Progress(settings.epochs, sys.stderr) as progress:
             result = train(
-                settings.network,
+                fastest(settings),
                 settings.X,
                 settings.t,
                 settings.start,

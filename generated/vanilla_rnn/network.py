@@ -12,12 +12,14 @@ passes is one sequence a row. Integers are converted to float64; what is floatin
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-Array: TypeAlias = NDArray[Any]
+if TYPE_CHECKING:  # importing it takes longer than all the rest
+    from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = "NDArray[Any]"
 Number: TypeAlias = Any
 """A float; complex where a parameter is complex, as in a complex-step derivative."""
 Shape: TypeAlias = tuple[str | int, ...]

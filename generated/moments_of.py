@@ -1,0 +1,102 @@
+"""The moments of a data set that may be larger than memory, from the command line.
+
+    python -m PACKAGE.moments_of CELL X.npy t.npy --output moments.npz
+
+PACKAGE is the package that this file lies in, and a CELL is a folder in it with a moments.py. Its `Moments.load` reads
+what is written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data import Array
+from .errors import InputError
+from .options import Parser
+from .progress import Progress
+from .weights import check_output
+
+
+class SequencesDone(Progress):
+    """The progress display, for sequences in place of epochs."""
+
+    def _line(self, done: int, N: float) -> str:
+        return f"{done:,} of {N:,} sequences"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = Parser(
+        prog=f"python -m {__package__}.moments_of",
+        description="Read a data set once, and write the moments that a polynomial loss is made of.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("cell", metavar="CELL", help="a folder with a moments.py")
+    parser.add_argument("X", metavar="X.npy", type=Path, help="the inputs, N x T")
+    parser.add_argument("t", metavar="t.npy", type=Path, help="the targets, N")
+    parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="the .npz file to write")
+    return parser
+
+
+def open_array(path: Path) -> Array:
+    """Map an .npy file into memory.
+
+    Raises:
+        InputError: There is none, or it holds something else.
+    """
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise InputError(f"{path} is no .npy file of numbers: write it with np.save") from None
+    return array
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read the data and write the moments.
+
+    Raises:
+        InputError: Something that the user gave cannot be used.
+    """
+    folder = Path(__file__).parent
+    there_are = sorted(path.parent.name for path in folder.glob("*/moments.py"))
+    if arguments.cell not in there_are:
+        raise InputError(f"no cell {arguments.cell!r} with a moments.py; there are {', '.join(there_are) or 'none'}")
+    check_output(arguments.output)
+    moments: Any = import_module(f".{arguments.cell}.moments", __package__).Moments
+    X, t = open_array(arguments.X), open_array(arguments.t)
+    try:
+        with SequencesDone(len(X) if X.ndim else 0, sys.stderr) as progress:
+            found = moments.of(X, t, progress)
+    except ValueError as error:
+        raise InputError(f"{arguments.X}, {arguments.t}: {error}") from None
+    try:
+        found.save(arguments.output)
+    except OSError as error:
+        raise InputError(f"{arguments.output} was not written: {error.strerror}") from None
+    print(f"{arguments.output}: the moments of {found.N:,} sequences of {found.T} steps")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 done, 2 bad input, 130 interrupted."""
+    try:
+        run(parser().parse_args(argv))
+    except InputError as error:
+        print(f"moments_of: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("moments_of: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Training without a pass over the steps, where a cell's folder holds modules that can do without.
+
+module           a whole epoch costs                      used
+moments.py       O(T), after one pass over the data       while the estimated rounding errors are within the bounds
+closed_form.py   one pass over the data                   near the optimum, and for batches
+network.py       T steps forwards and back                where there is no other, or where the others overflow
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from .data import Array
+from .settings import Network, Settings
+
+LARGEST_ERROR_OF_LOSS = 1e-9
+LARGEST_ERROR_OF_GRADIENT = 1e-12
+"""Relative rounding errors beyond which moments are given up: the loss is only shown, the gradient adds up."""
+
+
+class Shortcut:
+    """A network whose loss and gradient are computed the fastest way that is precise."""
+
+    def __init__(self, network: Network, closed_form: Any, moments: Any, data: Any) -> None:
+        """Set it up.
+
+        Args:
+            network: What is trained.
+            closed_form: The cell's closed_form.py.
+            moments: The cell's moments.py, or None.
+            data: The moments of all sequences, or None.
+        """
+        self._network, self._closed_form, self._moments, self._data = network, closed_form, moments, data
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the network's own."""
+        return getattr(self._network, name)
+
+    def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
+        """Return the loss and its gradient."""
+        if self._data is not None and len(X) == self._data.N:
+            of_loss, of_gradient = self._moments.relative_errors(parameters, self._data)
+            if of_loss <= LARGEST_ERROR_OF_LOSS and of_gradient <= LARGEST_ERROR_OF_GRADIENT:
+                result: tuple[float, Any] = self._moments.value_and_gradient(parameters, self._data)
+                return result
+            self._data = None  # training comes nearer to the optimum, hardly ever back
+        loss, gradient = self._closed_form.value_and_gradient(parameters, X, t)
+        if np.all(np.isfinite([loss, *gradient])):
+            return loss, gradient
+        return self._network.value_and_gradient(parameters, X, t)
+
+
+def fastest(settings: Settings) -> Network:
+    """Return the network of a run, with the shortcuts that its cell has."""
+    closed_form, moments = (_module(settings.cell, name) for name in ("closed_form", "moments"))
+    if closed_form is None:
+        return settings.network
+    N, T = settings.X.shape
+    # Moments take T multiplications for each number of the data: that has to pay off.
+    pays = moments is not None and settings.batch >= N and settings.epochs > T
+    data = moments.Moments.of(settings.X, settings.t) if pays else None
+    return cast(Network, Shortcut(settings.network, closed_form, moments, data))
+
+
+def _module(cell: str, name: str) -> Any:
+    """Return a module of a cell; None where the cell has none of that name."""
+    if not (Path(__file__).parent / cell / f"{name}.py").is_file():
+        return None
+    return import_module(f".{cell}.{name}", __package__)
