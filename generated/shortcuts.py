@@ -3,7 +3,7 @@
 module           a whole epoch costs                      used
 moments.py       O(T), after one pass over the data       while the estimated rounding errors are within the bounds
 closed_form.py   one pass over the data                   near the optimum, and for batches
-network.py       T steps forwards and back                where there is no other, or where the others overflow
+network_fast.py  T steps forwards and back                where there is no other, or where the others overflow
 """
 
 from importlib import import_module
@@ -18,6 +18,25 @@ from .settings import Network, Settings
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
 """Relative rounding errors beyond which moments are given up: the loss is only shown, the gradient adds up."""
+
+
+class Fast:
+    """A network whose loss and gradient are those of its network_fast.py, in workspaces that are kept."""
+
+    def __init__(self, network: Network, fast: Any) -> None:
+        """Set it up with what is trained and its network_fast.py."""
+        self._network, self._fast = network, fast
+        self._spaces: dict[int, Any] = {}  # the last batch of an epoch may be smaller than the others
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the network's own."""
+        return getattr(self._network, name)
+
+    def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
+        """Return the loss and its gradient."""
+        space = self._spaces.setdefault(len(X), self._fast.Workspace())
+        result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, space)
+        return result
 
 
 class Shortcut:
@@ -54,14 +73,15 @@ class Shortcut:
 
 def fastest(settings: Settings) -> Network:
     """Return the network of a run, with the shortcuts that its cell has."""
-    closed_form, moments = (_module(settings.cell, name) for name in ("closed_form", "moments"))
+    fast, closed_form, moments = (_module(settings.cell, name) for name in ("network_fast", "closed_form", "moments"))
+    network = settings.network if fast is None else cast(Network, Fast(settings.network, fast))
     if closed_form is None:
-        return settings.network
+        return network
     N, T = settings.X.shape
     # Moments take T multiplications for each number of the data: that has to pay off.
     pays = moments is not None and settings.batch >= N and settings.epochs > T
     data = moments.Moments.of(settings.X, settings.t) if pays else None
-    return cast(Network, Shortcut(settings.network, closed_form, moments, data))
+    return cast(Network, Shortcut(network, closed_form, moments, data))
 
 
 def _module(cell: str, name: str) -> Any:
