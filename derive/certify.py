@@ -2,7 +2,7 @@
 
 | what                     | against                                                             | how exactly         |
 |--------------------------|---------------------------------------------------------------------|---------------------|
-| the gradient             | SymPy's `diff` of the nested loss, T = 1 … 4                        | symbolically        |
+| the gradient             | SymPy's `diff` of the nested loss, T = 1 … 4, of a cell of numbers  | symbolically        |
 | every equation           | both sides on their own, derivatives taken numerically              | 30 digits           |
 | the generated code       | the cell, interpreted, and the complex-step derivative of its loss  | 1e-12, relative     |
 
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -22,22 +24,37 @@ from sympy import Add, Dummy, Expr, Integer, Rational, S, Sum, Symbol, cancel, e
 
 from derive.cell import Cell
 from derive.derivation import Derivation, Equation
-from derive.errors import CertificateError
+from derive.errors import CellError, CertificateError, DeriveError
 from derive.evaluate import Point, Value
 from derive.modules import load
 from derive.operations import BatchMean, BatchSum
-from derive.points import NUDGE, example_point, point_of, random_point, small_sizes, with_rates
+from derive.points import (
+    ATTEMPTS,
+    NUDGE,
+    example_point,
+    fitting_point,
+    is_real,
+    number_of_classes,
+    point_of,
+    random_point,
+    small_sizes,
+    starts,
+    with_rates,
+)
 from derive.quantities import Label, N, T, bare_of, indexed_of, k
-from derive.rules import ADJOINT, Relation
+from derive.rules import ADJOINT, LOCAL_PARTIAL, Relation
 from derive.unroll import loss_of_steps, right_hand_sides
 
 DIGITS = 30
 """To how many digits the two sides of an equation must agree."""
 SYMBOLIC_STEPS = (1, 2, 3, 4)
+LARGEST_NESTED = 150
+"""A nested loss of more operations is not differentiated by SymPy, which could take hours; T is smaller there."""
 COMPLEX_STEP = 1e-30
+DIGITS_OF_A_FLOAT = 16
 CODE_BOUND = 1e-12
-LARGEST_LOSS = 1e100
-"""A network that grows beyond this within some steps is compared for fewer steps only: floats would overflow."""
+ROUNDINGS = 64 * float(np.finfo(np.float64).eps)
+"""What a few roundings of numbers about 1 add up to."""
 SHAPES = ((1, 1), (3, 3), (1, 7), (7, 1), (5, 4), (4, 12), (20, 10))
 """(N, T) that the generated code is run with: N = T and N = 1 among them, where a wrong axis would hide elsewhere."""
 
@@ -52,36 +69,65 @@ def certify(derivation: Derivation, source: str) -> dict[str, Any]:
     Raises:
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
-    if derivation.cell.is_scalar:
-        check_against_diff(derivation)
+    cell = derivation.cell
     points = points_for(derivation)
-    equations = [check_equation(equation, points) for equation in derivation.equations]
-    check_code(derivation.cell, source)
-    return {
-        "cell": derivation.cell.name,
-        "gradient": {
+    equations = []
+    for equation in derivation.equations:
+        with in_one_line(f"cell {cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}"):
+            equations.append(check_equation(equation, points))
+    gradient: dict[str, Any] = {}
+    if cell.is_scalar:
+        with in_one_line(f"cell {cell.name!r}, the gradient"):
+            steps = check_against_diff(derivation)
+        gradient = {
             "statement": "the gradient of one sequence equals SymPy's diff of its whole nested loss, symbolically",
-            "steps": list(SYMBOLIC_STEPS) if derivation.cell.is_scalar else [],
-            "weights": [weight.name for weight in derivation.cell.parameters],
-        },
+            "steps": steps,
+            "weights": [weight.name for weight in cell.parameters],
+        }
+    with in_one_line(f"cell {cell.name!r}, network.py"):
+        shapes = check_code(cell, source)
+    return {
+        "cell": cell.name,
+        **({"gradient": gradient} if gradient.get("steps") else {}),
         "equations": equations,
         "code": {
             "statement": "loss and predict equal the interpreted cell, value_and_gradient the complex-step derivative",
             "step": COMPLEX_STEP,
             "relative bound": CODE_BOUND,
-            "shapes N, T": [list(shape) for shape in SHAPES],
+            "shapes N, T": [list(shape) for shape in shapes],
         },
     }
+
+
+@contextmanager
+def in_one_line(where: str) -> Iterator[None]:
+    """Makes one line of anything that goes wrong: what cannot be evaluated is not proved."""
+    try:
+        yield
+    except DeriveError:
+        raise
+    except Exception as error:
+        raise CertificateError(
+            f"{where}: it cannot be checked: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
 
 
 # --- the gradient against SymPy's diff ---
 
 
-def check_against_diff(derivation: Derivation) -> None:
-    """Compares the derived gradient with the derivative that SymPy takes of the whole nested loss, for one sequence."""
+def check_against_diff(derivation: Derivation) -> list[int]:
+    """Compares the derived gradient with the derivative that SymPy takes of the whole nested loss, for one sequence.
+
+    Returns:
+        The numbers of steps for which they were compared.
+    """
     cell = derivation.cell
+    compared = []
     for steps in SYMBOLIC_STEPS:
         nested = _one_sequence(loss_of_steps(cell, steps).xreplace(_nested_states(cell, steps)))
+        if nested.count_ops() > LARGEST_NESTED:
+            break
+        compared.append(steps)
         derived = _run_backwards(derivation, steps)
         for weight, gradient in derived.items():
             if not is_zero(gradient - nested.diff(weight)):
@@ -89,6 +135,7 @@ def check_against_diff(derivation: Derivation) -> None:
                     f"cell {cell.name!r}, T = {steps}: the derived gradient for {weight} differs from SymPy's diff, "
                     f"{gradient} from {nested.diff(weight)}"
                 )
+    return compared
 
 
 def is_zero(difference: Expr) -> bool:
@@ -158,13 +205,13 @@ def _spread(term: Expr, steps: int) -> Expr:
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:
     """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T."""
     cell = derivation.cell
-    unrolled = random_point(cell, derivation.steps, sequences=2, seed=1)
+    unrolled = fitting_point(cell, derivation.steps, sequences=2, seed=1)
     # What holds for k = T - 2, …, 1 is seen at T = 3 first; the points must not hang on how many steps are displayed.
     shapes = ((1, 2), (2, 3), (3, 3), (6, 2)) if cell.is_scalar else ((1, 3), (2, 2), (3, 2))
-    rolled = [random_point(cell, steps, sequences, seed=steps) for steps, sequences in shapes]
+    rolled = [fitting_point(cell, steps, sequences, seed=steps) for steps, sequences in shapes]
     if cell.is_scalar:
         special = [random_point(cell, 4, 2, seed=10, weight=weight) for weight in (0, -1, 2)]
-        rolled += [point for point in special if has_value(point)]
+        rolled += [point for point in special if is_real(point) and has_slopes(derivation, point)]
     points = {"unrolled": [unrolled], "rolled": rolled, "example": []}
     if cell.worked_example is not None and cell.worked_example.solution:
         example = example_point(cell, cell.worked_example, mpmath.mpmathify, mpmath.mpf(NUDGE))
@@ -172,12 +219,19 @@ def points_for(derivation: Derivation) -> dict[str, list[Point]]:
     return points
 
 
-def has_value(point: Point) -> bool:
-    """Whether the cell can be evaluated at a point; a division by a weight cannot, where the weight is zero."""
+def has_slopes(derivation: Derivation, point: Point) -> bool:
+    """Whether the partial derivatives exist at a point; that of a root of a weight does not where it is zero."""
+    slopes = [equation for equation in derivation.equations if equation.rule == LOCAL_PARTIAL and equation.over]
     try:
-        return bool(np.isfinite(np.asarray([point.loss(point.trace)], dtype=np.complex128)).all())
+        values = [
+            point.value(side, index)
+            for equation in slopes
+            for index in indices(equation, point)
+            for side in (equation.lhs, equation.rhs)
+        ]
     except ZeroDivisionError:
         return False
+    return not any(isinstance(number, mpmath.mpc) for value in values for number in np.ravel(value))
 
 
 def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dict[str, Any]:
@@ -229,20 +283,32 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
     Returns:
         How many numbers were compared.
     """
-    left, right = (np.asarray(point.value(side, index), dtype=object) for side in (equation.lhs, equation.rhs))
+    claim = f"equation ({equation.number}) {equation.lhs} = {equation.rhs}"
+    try:
+        left, right = (np.asarray(point.value(side, index), dtype=object) for side in (equation.lhs, equation.rhs))
+    except ZeroDivisionError as error:
+        raise no_derivative(point.cell, claim) from error
     left, right = map(np.ravel, np.broadcast_arrays(left, right))
     for ours, theirs in zip(left, right, strict=True):
         if agree(ours, theirs):
             continue
+        if isinstance(ours, mpmath.mpc) or isinstance(theirs, mpmath.mpc):  # a root of s[0] - 1e-28, say
+            raise no_derivative(point.cell, claim)
         where = ", ".join(
             [f"T = {point.steps}", f"N = {point.sequences}"]
             + [f"{name} = {value}" for name, value in index.items()]
             + [f"{weight} = {_short(point.given[weight])}" for weight in point.cell.parameters]
         )
         both = f"{mpmath.nstr(ours, DIGITS)}, right {mpmath.nstr(theirs, DIGITS)}"
-        text = f"equation ({equation.number}) {equation.lhs} = {equation.rhs}: left {both}, at {where}"
+        text = f"{claim}: left {both}, at {where}"
         raise CertificateError(f"cell {point.cell.name!r}, {' '.join(text.split())}")
     return len(left)
+
+
+def no_derivative(cell: Cell, claim: str) -> CellError:
+    """The error for a formula that divides by zero where the cell itself is a real number."""
+    problem = f"the derivative does not exist{starts(cell)}"
+    return CellError(cell.name, claim, problem, "start elsewhere, or keep what is divided or under a root from 0")
 
 
 def agree(ours: Any, theirs: Any) -> bool:
@@ -258,7 +324,7 @@ def _short(value: Any) -> str:
 # --- the generated code ---
 
 
-def check_code(cell: Cell, source: str) -> None:
+def check_code(cell: Cell, source: str) -> list[tuple[int, int]]:
     """Runs a generated module for several shapes, and compares what it says.
 
     | what                   | against                                                        |
@@ -267,56 +333,102 @@ def check_code(cell: Cell, source: str) -> None:
     | `value_and_gradient`   | the loss, and its complex-step derivative                      |
     | `descend`              | the weights, less the learning rates times the gradient        |
 
+    Returns:
+        The shapes (N, T) for which they were compared; for a long sequence a state may grow beyond what floats hold.
+
     Raises:
-        CertificateError: Two numbers differ by more than `CODE_BOUND` of the largest one beside them.
+        CertificateError: A weight's gradient, say, is off by more than `CODE_BOUND` of its largest entry.
     """
     network = load(source, cell.name)
-    compared = 0
+    compared = {}  # the shapes, in order
     for (sequences, steps), seed in product(
         SHAPES if cell.is_scalar else SHAPES[:5], range(3 if cell.is_scalar else 1)
     ):
-        parameters, X, t, rates = draw_numbers(cell, network, sequences, steps, np.random.default_rng(seed))
-        with np.errstate(all="ignore"):
-            if not abs(network.loss(parameters, X, t)) <= LARGEST_LOSS:
-                continue
-        compared += 1
-        point = point_of(cell, parameters, X, t, mpmath.mpf(NUDGE), mpmath.mpf)
+        drawn = mild_numbers(cell, network, sequences, steps, seed)
+        if drawn is None:
+            continue
+        compared[sequences, steps] = True
+        point, (parameters, X, t, rates) = drawn
+        loss = point.loss(point.trace)
         value, gradient = network.value_and_gradient(parameters, X, t)
         moved = [weight - rate * slope for weight, rate, slope in zip(parameters, rates, gradient, strict=True)]
         for what, ours, theirs in (
-            ("loss", [network.loss(parameters, X, t), value], [point.loss(point.trace)] * 2),
-            ("predict", network.predict(parameters, X), interpreted_output(point)),
+            ("loss", [network.loss(parameters, X, t), value], [loss, loss]),
+            ("predict", [network.predict(parameters, X)], [interpreted_output(point)]),
             ("value_and_gradient", gradient, complex_step(network, parameters, X, t)),
             ("descend", network.descend(parameters, gradient, rates), moved),
         ):
-            ours, theirs = (_flat(numbers) for numbers in (ours, theirs))
-            if not np.abs(ours - theirs).max() <= CODE_BOUND * np.abs(theirs).max():
-                raise CertificateError(
-                    f"cell {cell.name!r}, network.py: {what} gives {ours.tolist()}, and should give {theirs.tolist()}, "
-                    f"at N = {sequences}, T = {steps}, {' '.join(str(parameters).split())}"
-                )
-    if compared == 0:
+            wrong = [
+                f"{what} gives {got}, and should give {expected}"
+                for got, expected in zip(ours, theirs, strict=True)
+                if not alike(got, expected, ROUNDINGS * max(1, abs(float(loss))))
+            ]
+            if wrong:
+                where = f"N = {sequences}, T = {steps}, {parameters}"
+                text = f"cell {cell.name!r}, network.py: {wrong[0]}, at {where}"
+                raise CertificateError(" ".join(text.split()))
+    if not compared:
         raise CertificateError(
-            f"cell {cell.name!r}, network.py: no loss is below {LARGEST_LOSS:g}, so nothing was compared"
+            f"cell {cell.name!r}, network.py: at none of the points drawn is the loss a real number that floats "
+            f"can tell, so nothing was compared"
         )
+    return list(compared)
 
 
-def draw_numbers(cell: Cell, network: Any, sequences: int, steps: int, draw: np.random.Generator) -> tuple[Any, ...]:
+def alike(ours: Any, theirs: Any, floor: float) -> bool:
+    """Whether two numbers or arrays have one shape, and differ by rounding only.
+
+    Args:
+        ours: What the generated code gives.
+        theirs: What it should give.
+        floor: The rounding of what they are sums of. Where these cancel, as in 1 - tanh² for a large argument, it is
+            what is left, and no part of the result is a measure for it.
+    """
+    if np.shape(ours) != np.shape(theirs):
+        return False
+    got, expected = (np.asarray(each, dtype=np.float64) for each in (ours, theirs))
+    return bool(np.abs(got - expected).max() <= CODE_BOUND * np.abs(expected).max() + floor)
+
+
+def mild_numbers(
+    cell: Cell, network: Any, sequences: int, steps: int, seed: int
+) -> tuple[Point, tuple[Any, ...]] | None:
+    """Numbers to run a generated module with, and their point; None where those drawn do not suit floats.
+
+    They suit where the cell, interpreted, is real, and where its loss is the same when it is interpreted with no more
+    digits than a float has, as it is not close to a pole. The generated module itself has no say in it.
+    """
+    for attempt in range(ATTEMPTS):
+        draw = np.random.default_rng([seed, attempt])
+        parameters, X, t, rates = draw_numbers(cell, network, sequences, steps, draw, positive=attempt % 2 == 1)
+        point = point_of(cell, parameters, X, t, mpmath.mpf(NUDGE), mpmath.mpf)
+        rounded = replace(point, digits=DIGITS_OF_A_FLOAT)
+        if is_real(point) and is_real(rounded):
+            loss = point.loss(point.trace)
+            if abs(rounded.loss(rounded.trace) - loss) <= CODE_BOUND / 10 * max(1, abs(loss)):
+                return point, (parameters, X, t, rates)
+    return None
+
+
+def draw_numbers(
+    cell: Cell, network: Any, sequences: int, steps: int, draw: np.random.Generator, *, positive: bool = False
+) -> tuple[Any, ...]:
     """Random weights, inputs, targets and learning rates for a generated module.
 
-    The weights are at most 1/2, so that no state overflows within the steps.
+    The weights are at most 1/2, so that no state overflows within the steps; `positive` numbers suit roots.
     """
     sizes = small_sizes(cell)
 
     def shape(*dimensions: Any) -> tuple[int, ...]:
         return tuple(sizes.get(size, size) for size in dimensions)
 
-    weights = (draw.uniform(-0.5, 0.5, shape(*weight.dimensions))[()] for weight in cell.parameters)
+    weights = [draw.uniform(0 if positive else -0.5, 0.5, shape(*weight.dimensions))[()] for weight in cell.parameters]
     X = draw.normal(size=(sequences, steps, *shape(*cell.inputs[0].dimensions)))
+    X = np.abs(X) if positive else X
     every_step = (steps,) if cell.target_at_every_step else ()
-    t = draw.normal(size=(sequences, *every_step, *shape(*cell.targets[0].dimensions)))
-    if isinstance(cell.targets[0], Label):
-        t = (t > 0).astype(int)
+    size = (sequences, *every_step, *shape(*cell.targets[0].dimensions))
+    of_classes = isinstance(cell.targets[0], Label)
+    t: np.ndarray = draw.integers(0, number_of_classes(cell), size) if of_classes else draw.normal(size=size)
     rates = draw.uniform(0, 1, len(cell.parameters))
     return network.Parameters(*weights), X, t, network.Parameters(*rates)
 
@@ -328,10 +440,6 @@ def interpreted_output(point: Point) -> Value:
         return point.value(output)
     every_step = [point.value(output, {k: step}) for step in range(1, point.steps + 1)]
     return np.stack(every_step, axis=1)
-
-
-def _flat(numbers: Any) -> np.ndarray:
-    return np.concatenate([np.ravel(np.asarray(each, dtype=np.float64)) for each in numbers])
 
 
 def complex_step(network: Any, parameters: Any, X: np.ndarray, t: np.ndarray) -> list[np.ndarray]:

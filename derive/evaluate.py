@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import mpmath
 import numpy as np
-from sympy import Add, Expr, Float, Function, Integer, Max, Mul, Pow, Rational, Sum, Symbol
+from sympy import Add, Expr, Float, Function, Integer, Max, Mul, Pow, Rational, Sum, Symbol, sympify
 from sympy.core.numbers import NumberSymbol
 from sympy.matrices import MatrixBase
 
@@ -42,17 +42,30 @@ from derive.operations import (
 from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
 from derive.shapes import form_of
 
+
+def exponential(z: Any) -> Any:
+    """exp(z).
+
+    Raises:
+        OverflowError: z is so large that mpmath would fill the memory with the exponent of the result.
+    """
+    if abs(z) > 1e15:
+        raise OverflowError(f"exp({mpmath.nstr(z, 3)})")
+    return mpmath.exp(z)
+
+
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
-    "softplus": lambda z: mpmath.log(1 + mpmath.exp(z)),
+    "exp": exponential,
+    "logistic": lambda z: 1 / (1 + exponential(-z)),
+    "softplus": lambda z: mpmath.log(1 + exponential(z)),
     "logistic_cross_entropy": lambda y, t: (
         -t * mpmath.log(1 / (1 + mpmath.exp(-y))) - (1 - t) * mpmath.log(1 - 1 / (1 + mpmath.exp(-y)))
     ),
 }
-"""The functions that mpmath does not have, by their definition."""
+"""The functions that mpmath does not have, by their definition, and the one that must not run away."""
 
 DIGITS = 110
-"""How many digits mpmath works with while a point is evaluated."""
+"""How many digits mpmath works with while a point is evaluated, unless told."""
 
 Value: TypeAlias = Any
 """A number, an array of N numbers (one a sequence), or a matrix of numbers."""
@@ -70,6 +83,7 @@ class Point:
         sizes: The number that each dimension stands for.
         nudge: How far to go to each side for a numerical derivative; the error is its square.
         number: Makes a number of an exact one.
+        digits: How many digits mpmath works with.
     """
 
     cell: Cell
@@ -79,6 +93,7 @@ class Point:
     nudge: Any
     number: Callable[[Any], Any] = mpmath.mpmathify
     sizes: Mapping[Dimension, int] = field(default_factory=dict)
+    digits: int = DIGITS
 
     # Numerical derivatives already taken, by what is differentiated and with respect to what.
     _partials: dict[tuple[Expr, Expr], Value] = field(default_factory=dict, init=False)
@@ -87,7 +102,7 @@ class Point:
     @cached_property
     def trace(self) -> dict[Expr, Value]:
         """The forward pass: the value of every state and intermediate at every step."""
-        with mpmath.workdps(DIGITS):
+        with mpmath.workdps(self.digits):
             return self.run(self.given)
 
     def run(self, given: Mapping[Expr, Value], shifted: Mapping[Expr, Value] | None = None) -> dict[Expr, Value]:
@@ -119,7 +134,7 @@ class Point:
 
     def loss(self, values: Mapping[Expr, Value]) -> Value:
         """The loss, from the values of a forward pass."""
-        with mpmath.workdps(DIGITS):
+        with mpmath.workdps(self.digits):
             if not self.cell.loss_at_every_step:
                 return self._compute(self.cell.loss, values, {})
             return sum(self._compute(self.cell.loss, values, {k: step}) for step in range(1, self.steps + 1))
@@ -131,7 +146,7 @@ class Point:
             expression: Any expression of a derivation.
             index: Numbers for the indices that stand free in it.
         """
-        with mpmath.workdps(DIGITS):
+        with mpmath.workdps(self.digits):
             return self._compute(expression, self.trace, index or {})
 
     def _compute(self, expression: Expr, values: Mapping[Expr, Value], index: Mapping[Symbol, int]) -> Value:
@@ -143,8 +158,10 @@ class Point:
                 return self._look_up(expression, values, index)
             case Symbol():
                 return self.number({T: self.steps, N: self.sequences, **self.sizes, **index}[expression])
-            case Integer() | Rational() | Float() | NumberSymbol():
+            case Integer() | Rational() | Float():
                 return self.number(expression)
+            case NumberSymbol():  # π is no fraction: mpmath takes its digits only
+                return expression if self.number is sympify else mpmath.mpmathify(expression.evalf(self.digits))
             case Add():
                 return sum((compute(term) for term in expression.args), self.number(0))
             case Mul() | Chain():

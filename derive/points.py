@@ -11,11 +11,20 @@ import numpy as np
 from sympy import Expr
 
 from derive.cell import Cell, Example, exact
+from derive.errors import CellError
 from derive.evaluate import DIGITS, Point, Value
+from derive.operations import SoftmaxCrossEntropy
 from derive.quantities import Dimension, Label, LearningRate, Shape
+from derive.shapes import form_of
 
 NUDGE = "1e-28"
 """A central difference is wrong by the square of this, and a second one loses that many digits: either leaves 50."""
+
+LARGEST = 1e100
+"""Where a state grows beyond this, floats overflow soon, and a numerical derivative has no digits left."""
+
+ATTEMPTS = 8
+"""How many points are drawn before a cell counts as one that has no real value."""
 
 
 def point_of(
@@ -53,7 +62,9 @@ def _sizes(dimensions: Shape, shape: tuple[int, ...]) -> dict[Dimension, int]:
     return {name: size for name, size in zip(dimensions, shape, strict=True) if isinstance(name, Dimension)}
 
 
-def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int | None = None) -> Point:
+def random_point(
+    cell: Cell, steps: int, sequences: int, seed: int, weight: int | None = None, *, positive: bool = False
+) -> Point:
     """A point with random fractions, and dimensions that all differ.
 
     Args:
@@ -62,13 +73,14 @@ def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int 
         sequences: N.
         seed: Of the random numbers.
         weight: The value of every parameter, where it is not to be random.
+        positive: Whether no number is to be negative.
     """
     draw = random.Random(seed)
     sizes = small_sizes(cell)
 
     def numbers(*shape: Any) -> Value:
         whole = tuple(sizes.get(size, size) for size in shape)
-        flat = [mpmath.mpf(draw.randint(-140, 140)) / 97 for _ in range(int(np.prod(whole)))]
+        flat = [mpmath.mpf(draw.randint(0 if positive else -140, 140)) / 97 for _ in range(int(np.prod(whole)))]
         return np.array(flat, dtype=object).reshape(whole)
 
     with mpmath.workdps(DIGITS):
@@ -77,10 +89,53 @@ def random_point(cell: Cell, steps: int, sequences: int, seed: int, weight: int 
             weights = [np.full(value.shape, mpmath.mpf(weight)) for value in weights]
         X = numbers(sequences, steps, *cell.inputs[0].dimensions)
         t = numbers(sequences, *([steps] if cell.target_at_every_step else []), *cell.targets[0].dimensions)
-        if isinstance(cell.targets[0], Label):  # every row of scores has a class 0 and a class 1
-            t = (t > 0).astype(int)
+        if isinstance(cell.targets[0], Label):
+            t = np.vectorize(lambda _: draw.randrange(number_of_classes(cell)), otypes=[int])(t)
         point = point_of(cell, [value[()] for value in weights], X, t, mpmath.mpf(NUDGE), mpmath.mpf)
         return with_rates(point, draw)
+
+
+def fitting_point(cell: Cell, steps: int, sequences: int, seed: int) -> Point:
+    """A random point at which the cell is worth real numbers; see `random_point`.
+
+    Raises:
+        CellError: None is found.
+    """
+    for attempt in range(ATTEMPTS):
+        # Every other point has no negative number, for a root of a weight.
+        point = random_point(cell, steps, sequences, seed + 1000 * attempt, positive=attempt % 2 == 1)
+        if is_real(point):
+            return point
+    raise CellError(
+        cell.name,
+        "equations",
+        f"the loss is no real number below {LARGEST:g} at any of {ATTEMPTS} random points: it grows, something is "
+        f"divided by zero, or a root, power or logarithm is taken of what is negative, perhaps{starts(cell)}",
+        "keep it positive, as in log(1 + z**2), or start elsewhere",
+    )
+
+
+def is_real(point: Point) -> bool:
+    """Whether everything that the cell computes at a point is a real number, its loss included, and none is huge."""
+    try:
+        values = [point.loss(point.trace), *point.trace.values()]
+    except (ArithmeticError, ValueError, MemoryError):  # a division by zero, the logarithm of zero, a tower of powers
+        return False
+    numbers = (number for value in values for number in np.ravel(value))
+    return all(not isinstance(number, mpmath.mpc) and abs(number) <= LARGEST for number in numbers)
+
+
+def starts(cell: Cell) -> str:
+    """Where the states start that are given a number, in words to put behind a problem: ` at s[0] = 0`."""
+    numbers = [f"{state}[0] = {value}" for state, value in cell.initial.items() if value.is_number]
+    return f" at {', '.join(numbers)}" if numbers else ""
+
+
+def number_of_classes(cell: Cell) -> int:
+    """How many classes the scores have that the loss compares with labels, in the small sizes."""
+    rows = [form_of(entropy.args[0]).shape for entropy in cell.loss.atoms(SoftmaxCrossEntropy)]
+    sizes = small_sizes(cell)
+    return min(sizes[size] if isinstance(size, Dimension) else size for (size,) in rows)
 
 
 def small_sizes(cell: Cell) -> dict[Dimension, int]:

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from sympy import Add, Expr, Integer, Mul, Rational, Sum, log
+from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
-from derive import CertificateError, derive
-from derive.cells.linear import W_rec, cell, s
+from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
+from derive.cells import character_model, vanilla_rnn
+from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.certify import certify, check_against_diff, check_code, check_equation, points_for
 from derive.derivation import Derivation, Equation
 from derive.lower import lower
 from derive.modules import print_network
 from derive.operations import BatchSum, Partial
+from derive.points import number_of_classes
 from derive.rules import ADJOINT, Relation
 
 LINEAR = derive(cell)
@@ -227,6 +229,106 @@ def test_a_slip_outside_the_gradient_is_caught(line, wrong):
     assert line in SOURCE
     with pytest.raises(CertificateError):
         check_code(cell, SOURCE.replace(line, wrong))
+
+
+ROWS = print_network(lower(derive(vanilla_rnn.cell)))
+SABOTAGE = {
+    "nothing but nan for several sequences": (
+        "    return value\n",
+        "    return value if len(np.asarray(t)) == 1 else np.nan * value\n",
+    ),
+    "a gradient of another shape": ("return Parameters(gradient_Wx,", "return Parameters(gradient_Wx[None],"),
+    "a bias as a column": ("gradient_b, ", "gradient_b[:, None], "),
+    "an output the wrong way round": ("    return output\n", "    return output.T\n"),
+    "a small error in a small gradient": ("gradient_b, ", "gradient_b + 1e-9 * (np.arange(len(gradient_b)) == 0), "),
+}
+
+
+@pytest.mark.parametrize(("line", "wrong"), SABOTAGE.values(), ids=SABOTAGE)
+def test_a_slip_in_rows_is_caught(line, wrong):
+    assert line in ROWS
+    with pytest.raises(CertificateError):
+        check_code(vanilla_rnn.cell, ROWS.replace(line, wrong))
+
+
+def test_a_wrong_weight_is_not_hidden_by_the_larger_gradient_of_another():
+    b = Parameter("b")
+    large = Cell(
+        "large",
+        "A gradient much larger than the other",
+        (W_x, b, x, s, t),
+        (Eq(s[0], 0), Eq(s[k], s[k - 1] / 2 + x[k] * W_x + b / 10**7)),
+        s[T],
+        mean((s[T] - t) ** 2),
+    )
+    source, right = print_network(lower(derive(large))), "return Parameters(gradient_Wx, gradient_b)"
+    assert right in source
+    check_code(large, source)
+    with pytest.raises(CertificateError, match="value_and_gradient"):
+        check_code(large, source.replace(right, "return Parameters(gradient_Wx, gradient_b * (1 + 1e-4))"))
+
+
+def test_what_cannot_be_checked_is_one_line_that_names_the_cell():
+    with pytest.raises(CertificateError, match=r"^cell 'linear', network\.py: it cannot be checked: NameError: .*$"):
+        certify(LINEAR, SOURCE.replace("delta[T] =", "delta[T] = nothing +"))
+    number = LINEAR.equations[1].number
+    without = replace(LINEAR.equations[1], rhs=LINEAR.equations[1].rhs + Symbol("q"))
+    broken = replace(LINEAR, sections=(replace(LINEAR.sections[0], entries=(without,)),))
+    with pytest.raises(CertificateError, match=rf"^cell 'linear', equation \({number}\) .*: it cannot be checked: .*$"):
+        certify(broken, SOURCE)
+
+
+def test_labels_of_every_class_are_drawn():
+    points = points_for(derive(character_model.cell))["rolled"]
+    labels = {
+        int(label) for point in points for atom, value in point.given.items() if atom.has(Label) for label in value
+    }
+    assert labels == set(range(number_of_classes(character_model.cell)))
+
+
+def test_nothing_is_claimed_of_the_gradient_of_rows_where_nothing_is_compared():
+    assert "gradient" not in certify(derive(vanilla_rnn.cell), ROWS)
+    assert certify(LINEAR, SOURCE)["gradient"]["steps"] == [1, 2, 3, 4]
+
+
+def described(right: Expr, start: Expr = S.Zero) -> Cell:
+    """A cell of one state with this right-hand side."""
+    used = [weight for weight in (W_x, W_rec) if right.has(weight)]
+    return Cell("own", "A cell", (*used, x, s, t), (Eq(s[0], start), Eq(s[k], right)), s[T], mean((s[T] - t) ** 2))
+
+
+PROVED = {
+    "pi and e": tanh(pi * W_rec * s[k - 1] / E + x[k]),
+    "something like a GELU": s[k - 1] * (1 + tanh(sqrt(2 / pi) * (W_rec * s[k - 1] + s[k - 1] ** 3 / 20))) / 2 + x[k],
+    "the number of steps": s[k - 1] * W_rec + x[k] / T,
+    "the step": W_rec * s[k - 1] / k + x[k],
+    "a root of a weight": s[k - 1] * sqrt(W_rec) + x[k],
+    "a power of a weight": W_rec**2 * s[k - 1] + x[k] * W_rec**k,
+    "a function that saturates": tanh(s[k - 1] * W_rec + x[k] * k),
+    "a pole": 1 / (x[k] * W_x + W_rec) + s[k - 1] / 2,
+    "the logarithm of a weight": log(W_rec) * s[k - 1] + x[k],
+}
+
+
+@pytest.mark.parametrize("right", PROVED.values(), ids=PROVED)
+def test_a_cell_is_proved_at_points_that_suit_it(right):
+    derivation = derive(described(right))
+    assert certify(derivation, print_network(lower(derivation)))
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        (sqrt(W_x * s[k - 1]) + W_rec * x[k], r"the derivative does not exist at s\[0\] = 0; start elsewhere"),
+        (W_rec * x[k] + 1 / s[k - 1], r"the loss is no real number .* at s\[0\] = 0; .* start elsewhere"),
+        (log(-1 - s[k - 1] ** 2) * W_rec + x[k], "the loss is no real number .* keep it positive"),
+        (exp(exp(s[k - 1] ** 2 + 3)) * (1 + W_rec**2) + x[k], "the loss is no real number .* it grows"),
+    ],
+)
+def test_a_cell_without_a_value_or_a_derivative_is_refused_in_one_line(right, words):
+    with pytest.raises(CellError, match=words) as caught:
+        certify(derivation := derive(described(right)), print_network(lower(derivation)))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_certificate_lists_every_equation_and_is_the_same_twice():
