@@ -57,8 +57,8 @@ from derive.quantities import (
 from derive.shapes import form_of
 
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "logistic": lambda z: 1 / (1 + exponential(-z)),
-    "softplus": lambda z: mpmath.log(1 + exponential(z)),
+    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "softplus": lambda z: mpmath.log(1 + mpmath.exp(z)),
     "logistic_cross_entropy": lambda y, t: (
         -t * mpmath.log(1 / (1 + mpmath.exp(-y))) - (1 - t) * mpmath.log(1 - 1 / (1 + mpmath.exp(-y)))
     ),
