@@ -70,9 +70,10 @@ np k n N T X dtype parameters trace adjoints gradient gradients learning_rates v
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
-sequences floating steps targets Shape SHAPES DATA_SHAPES
+sequences floating steps targets Shape SHAPES DATA_SHAPES TYPE_CHECKING
 weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes left right products
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
+j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""

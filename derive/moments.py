@@ -52,6 +52,12 @@ def quadratic(recurrence: Affine, cell: Cell) -> Quadratic | None:
     return Quadratic(weight, squared, mixed, constant)
 
 
+def unlike(cell: Cell, name: str, latex: str) -> tuple[str, str]:
+    """A name in code and on paper, changed where a quantity of the cell goes by it."""
+    taken = {each for quantity in cell.quantities for each in (quantity.name, quantity.latex)}
+    return (f"{name}_data", rf"\tilde{{{latex}}}") if {name, latex} & taken else (name, latex)
+
+
 def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equation, ledger: Ledger) -> Moments:
     """Writes the moments, the polynomials that they are the coefficients of, the loss and the gradients with them."""
     x, t, a, w = cell.inputs[0], cell.targets[0], recurrence.factor, form.weight
@@ -66,9 +72,9 @@ def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equat
     small, large = BatchSum(Sum(pairs, (j, T - m, T))), BatchSum(Sum(pairs, (j, S.One, 2 * T - m - 1)))
     with_target, square = BatchSum(x[T - m] * t), BatchSum(t**2)
     of_inputs = ((small, S.Zero, T - 1), (large, T, 2 * T - 2))
-    c = Moment("c", "c", "the inputs with themselves", of_inputs, m)
-    b = Moment("b", "b", "the inputs with the targets", ((with_target, S.Zero, T - 1),), m)
-    tau = Polynomial("tau", r"\tau", "the targets with themselves", ((square, *once),))
+    c = Moment("c", unlike(cell, "c", "c")[1], "the inputs with themselves", of_inputs, m)
+    b = Moment("b", unlike(cell, "b", "b")[1], "the inputs with the targets", ((with_target, S.Zero, T - 1),), m)
+    tau = Polynomial(*unlike(cell, "tau", r"\tau"), "the targets with themselves", ((square, *once),))
     products = tuple(
         ledger.equation(c[m], right, NAME_SUM, (closed,), (Range(m, first, last),)) for right, first, last in of_inputs
     )
@@ -76,7 +82,7 @@ def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equat
     squares = ledger.equation(tau, square, NAME_SUM, (closed,))
 
     def polynomial(name: str, latex: str, right: Expr, source: Equation) -> tuple[Polynomial, Equation]:
-        named = Polynomial(name, latex, "a polynomial of the factor", ((right, *once),))
+        named = Polynomial(*unlike(cell, name, latex), "a polynomial of the factor", ((right, *once),))
         return named, ledger.equation(named, right, NAME_SUM, (source,))
 
     C, of_C = polynomial("C", "C", Sum(c[m] * factor**m, (m, S.Zero, 2 * T - 2)), products[0])

@@ -82,7 +82,21 @@ def one_weight() -> Cell:
     )
 
 
-@pytest.mark.parametrize("cell", [biased(), one_weight()], ids=lambda cell: cell.name)
+def named_alike() -> Cell:
+    """One whose weights are called as the sums and polynomials would be."""
+    C, tau = Parameter("C"), Parameter("b", r"\tau")
+    x, s, t = Input("u"), State("B"), Target("c")
+    return Cell(
+        name="named_alike",
+        title="Names that are taken",
+        quantities=(C, tau, x, s, t),
+        equations=(Eq(s[0], 0), Eq(s[k], C * s[k - 1] + tau * x[k])),
+        output=s[T],
+        loss=mean((s[T] - t) ** 2),
+    )
+
+
+@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike()], ids=lambda cell: cell.name)
 def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
