@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,58 +27,110 @@ from derive.rules import (
     SUM_OVER_TIME,
     Rule,
 )
-from derive.unroll import elided, loss_of_steps, right_hand_sides
+from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS, elided, left_out, loss_of_steps, right_hand_sides
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What a path comes through on its way back from the loss, linked to what it came through before.
+
+    Attributes:
+        at: A quantity at a numbered step, or the loss.
+        above: The node before it; none for the loss.
+        factor: The partial derivative of that one with respect to this one.
+        length: How many such factors lead to it from the loss.
+    """
+
+    at: Expr
+    above: Node | None = None
+    factor: Expr = S.One
+    length: int = 0
+
+    def back_from(self, start: Node | None) -> list[Node]:
+        """The nodes after `start` down to this one; all but the loss where there is no start."""
+        found = []
+        node = self
+        while node.above is not None and node is not start:
+            found.append(node)
+            node = node.above
+        return found[::-1]
+
+    @property
+    def derivatives(self) -> list[Partial]:
+        """The factors that lead to it, not yet taken."""
+        return [Partial(node.above.at, node.at) for node in self.back_from(None) if node.above]
+
+
+@dataclass(frozen=True, eq=False)
 class Path:
     """One path from the loss back to a use of a weight.
 
     Attributes:
         weight: Where it ends.
-        through: The quantities on it, the loss first.
-        factors: The partial derivatives on it, from the loss backwards, the last one with respect to the weight.
+        end: What uses the weight.
+        factor: The partial derivative of that with respect to the weight.
     """
 
     weight: Parameter
-    through: tuple[Expr, ...]
-    factors: tuple[Expr, ...]
+    end: Node
+    factor: Expr
 
     @property
     def step(self) -> int:
         """The step at which the weight is used."""
-        return int(self.through[-1].index)
+        return int(self.end.at.index)
+
+    def factors_from(self, start: Node | None) -> list[Expr]:
+        """The partial derivatives on it after `start`, from the loss backwards, that of the weight last."""
+        return [*(node.factor for node in self.end.back_from(start)), self.factor]
 
     @property
     def derivatives(self) -> Chain:
         """The path as a product of derivatives that are not yet taken."""
-        below = (*self.through[1:], self.weight)
-        return Chain(*(Partial(above, wrt) for above, wrt in zip(self.through, below, strict=True)))
+        return Chain(*self.end.derivatives, Partial(self.end.at, self.weight))
 
 
-def paths(cell: Cell, steps: int) -> Iterator[Path]:
-    """Every path from the loss of `steps` steps back to a use of a weight, weight by weight, the last step first."""
+@dataclass(frozen=True)
+class Tree:
+    """All paths from the loss back to the uses of the weights, in a cell with one path to each.
+
+    Attributes:
+        nodes: Everything on a path, the loss first and each one after what is above it.
+        paths: The paths, weight by weight, the last step first.
+    """
+
+    nodes: tuple[Node, ...]
+    paths: tuple[Path, ...]
+
+
+def find_paths(cell: Cell, steps: int) -> Tree:
+    """Follows the loss of `steps` steps back to every use of a weight."""
     rights = {
         left: right for step in range(1, steps + 1) for left, right in right_hand_sides(cell, step, steps).items()
     }
     rights |= {state[0]: value for state, value in cell.initial.items()}
-    loss = loss_of_steps(cell, steps)
+    nodes: list[Node] = []
+    found: list[Path] = []
+    ahead = [Node(LOSS)]
+    while ahead:
+        node = ahead.pop()
+        nodes.append(node)
+        right = loss_of_steps(cell, steps) if node.above is None else rights[node.at]
+        if node.above is not None:
+            slopes = ((weight, partial(right, weight)) for weight in cell.parameters)
+            found += [Path(weight, node, slope) for weight, slope in slopes if slope != S.Zero]
+        for atom in sorted(indexed_of(right), key=lambda atom: (int(atom.index), str(atom))):  # the last is next
+            if atom.quantity in cell.computed and (slope := _slope(cell, steps, node, right, atom)) != S.Zero:
+                ahead.append(Node(atom, node, slope, node.length + 1))
+    order = {weight: place for place, weight in enumerate(cell.parameters)}
+    return Tree(tuple(nodes), tuple(sorted(found, key=lambda path: (order[path.weight], -path.step))))
 
-    def back(node: Expr, through: tuple[Expr, ...], factors: tuple[Expr, ...]) -> Iterator[Path]:
-        right = loss if node is LOSS else rights.get(node)
-        if right is None:
-            return
-        slope = partial_of_loss if node is LOSS else partial
-        for weight in cell.parameters:
-            if node is not LOSS and (factor := slope(right, weight)) != S.Zero:
-                yield Path(weight, (*through, node), (*factors, factor))
-        for atom in sorted(indexed_of(right), key=lambda atom: -int(atom.index)):
-            if atom.quantity in cell.computed and (factor := slope(right, atom)) != S.Zero:
-                yield from back(atom, (*through, node), (*factors, factor))
 
-    found = list(back(LOSS, (), ()))
-    for weight in cell.parameters:
-        yield from sorted((path for path in found if path.weight == weight), key=lambda path: -path.step)
+def _slope(cell: Cell, steps: int, node: Node, right: Expr, wrt: At) -> Expr:
+    """∂node/∂wrt; of the loss, only the share of the one step that uses `wrt` is differentiated."""
+    if node.above is None:
+        return partial_of_loss(cell.loss.subs({k: wrt.index, T: Integer(steps)}), wrt)
+    return partial(right, wrt)
 
 
 def number_of_paths(cell: Cell, steps: int) -> int:
@@ -135,7 +186,8 @@ def write_chain(
     cell: Cell,
     steps: int,
     local: LocalPartials,
-    marked: Mapping[Path, Expr],
+    tree: Tree,
+    marked: Callable[[Path], Expr],
     unrolled: tuple[Equation, ...],
     ledger: Ledger,
 ) -> dict[Path, Equation]:
@@ -145,29 +197,55 @@ def write_chain(
         cell: A cell with one path to each use of a weight.
         steps: How many steps.
         local: The local partial derivatives.
-        marked: The product of each path, with its repeating terms marked.
+        tree: The paths.
+        marked: Gives the product of a path, with its repeating terms marked.
         unrolled: The equations of all steps and of the loss.
         ledger: Where to write.
 
     Returns:
-        The equation of each path.
+        The equation of each path that is written out.
     """
     written: dict[Path, Equation] = {}
+    gates = find_gates(tree, steps)
+    if gates:
+        ledger.remark(
+            """So many paths are not written out one by one. In the sums below, those that come through what step {step}
+            computes share the derivatives up to there, and what they go on with adds up to its total derivative.""",
+            step=str(steps - SHOWN_STEPS),
+        )
     for weight in cell.parameters:
-        mine = [path for path in marked if path.weight == weight]
-        total = Total(LOSS, weight)
-        terms = [BatchSum(path.derivatives) for path in mine]
+        mine = [path for path in tree.paths if path.weight == weight]
+        terms = [
+            BatchSum(part.derivatives if isinstance(part, Path) else Chain(*part.derivatives, Total(part.at, weight)))
+            for part in dict.fromkeys(gates.get(path.end, path) for path in mine)
+        ]
         if partial_of_loss(cell.loss, weight) != S.Zero:
             terms.append(Partial(LOSS, weight))
-        whole = ledger.equation(total, Add(*terms, evaluate=False), SUM_OF_PATHS, unrolled)
+        whole = ledger.equation(Total(LOSS, weight), Add(*terms, evaluate=False), SUM_OF_PATHS, unrolled)
         for path in mine:
-            pairs = itertools.pairwise((*path.through, weight))
-            used = {local_partial_of(cell, steps, local, above, below) for above, below in pairs}
-            uses = (whole, *used)
+            if left_out(path.step, steps):
+                ledger.dots()
+                continue
+            used = {local_partial_of(cell, steps, local, *derivative.args) for derivative in path.derivatives.args}
             written[path] = ledger.equation(
-                path.derivatives, marked[path], CHAIN, uses, elided=elided(path.step, steps)
+                path.derivatives, marked(path), CHAIN, (whole, *used), elided=elided(path.step, steps)
             )
     return written
+
+
+def find_gates(tree: Tree, steps: int) -> dict[Node, Node]:
+    """The first node on the way to each one that is too far back for the sum of all paths to go on one by one.
+
+    Returns:
+        That node, by every node behind it, itself included; nothing where there are so few steps that all is written.
+    """
+    gates: dict[Node, Node] = {}
+    for node in tree.nodes[1:] if steps > MOST_WRITTEN_OUT else ():
+        if node.above in gates:
+            gates[node] = gates[node.above]
+        elif node.at.index <= steps - SHOWN_STEPS:
+            gates[node] = node
+    return gates
 
 
 def name_adjoints(cell: Cell) -> dict[Quantity, Adjoint]:

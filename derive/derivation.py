@@ -83,7 +83,12 @@ class Figure:
     caption: str
 
 
-Entry: TypeAlias = Equation | Remark | Table | Figure
+@dataclass(frozen=True)
+class Dots:
+    """Stands for equations like those around it that are not made."""
+
+
+Entry: TypeAlias = Equation | Remark | Table | Figure | Dots
 
 
 @dataclass(frozen=True)
@@ -291,6 +296,12 @@ class Ledger:
     def table(self, header: tuple[Any, ...], rows: tuple[tuple[Any, ...], ...]) -> None:
         """Adds a table."""
         self._sections[-1][1].append(Table(header, rows))
+
+    def dots(self) -> None:
+        """Says that equations like the one before are left out; once for all that follow one another."""
+        entries = self._sections[-1][1]
+        if not isinstance(entries[-1], Dots):
+            entries.append(Dots())
 
     def figure(self, name: str, caption: str) -> None:
         """Adds a picture."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sympy import sympify
 
-from derive.derivation import Derivation, Entry, Equation, Figure, Remark, Section, Table
+from derive.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table
 from derive.latex import Formulas
 from derive.numpy_code import Code, Lines
 from derive.program import Accumulate, Assign, ForTime, Program, Statement
@@ -121,7 +121,7 @@ def _blocks(
     for entry in section.entries:
         hidden = isinstance(entry, Equation) and entry.number in elided
         if hidden and not dots:
-            yield {"kind": "dots"}
+            yield _block(Dots(), form, code, elided, explained)
         dots = hidden
         if not hidden:
             yield _block(entry, form, code, elided, explained)
@@ -154,6 +154,8 @@ def _block(
             }
         case Figure():
             return {"kind": "figure", "name": entry.name, "caption": form.text(entry.caption)}
+        case Dots():
+            return {"kind": "dots"}
 
 
 def shown_uses(numbers: tuple[int, ...], elided: frozenset[int], form: Format, most: int = 8) -> list[str]:

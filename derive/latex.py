@@ -95,7 +95,7 @@ class Formulas(LatexPrinter):
 
         def length_and_step(term: Expr) -> tuple[int, int]:
             steps = [int(atom.index) for atom in indexed_of(term) if atom.index.is_Integer]
-            return len(term.atoms(Partial)), max(steps, default=0)
+            return len(term.atoms(Partial, Total)), max(steps, default=0)
 
         lines = [self.doprint(term) for term in sorted(terms, key=length_and_step)]
         if len(lines) > 2 * DEEPEST:

@@ -4,7 +4,7 @@
 |---------------------------|-------------------------|-------------------------------------------------------------|
 | `unroll.describe`         | Cell → Forward          | the cell's own equations, for every T                       |
 | `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T with T a number, and nested          |
-| `bptt.paths`, `repeating` | equations → terms       | the chain rule written out, and what repeats in it          |
+| `bptt`, `repeating`       | equations → terms       | the chain rule written out, and what repeats in it          |
 | `bptt.differentiate`      | Forward → Backward      | the adjoint recurrence, the contributions, the gradients    |
 | `closed_form`             | Affine → equations      | s_T and its gradients without a recurrence, by induction    |
 | `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
@@ -22,9 +22,9 @@ from typing import NamedTuple
 from derive.bptt import (
     LocalPartials,
     differentiate,
+    find_paths,
     name_adjoints,
     number_of_paths,
-    paths,
     write_chain,
     write_local_partials,
 )
@@ -148,25 +148,24 @@ def _write_chain_rule(
         write_occurrences(cell, adjoints, steps, ledger)
         ledger.remark("Each is computed once instead, from those that come after it.")
         return local
-    found = tuple(paths(cell, steps))
-    terms = find(found)
-    marked = {path: mark(path, terms, adjoints) for path in found}
-    written = write_chain(cell, steps, local, marked, unrolled, ledger)
-    if not terms:
+    tree = find_paths(cell, steps)
+    longest = find(tree)
+    written = write_chain(cell, steps, local, tree, lambda path: mark(path, longest, adjoints), unrolled, ledger)
+    if not longest:
         return local
 
     ledger.section("The terms that repeat")
     ledger.remark(
         """Two paths that start alike share the product so far. Every product that at least two of the {count} paths
         above begin with gets a name. In each path the longest of them is marked; it contains the shorter ones.""",
-        count=str(len(found)),
+        count=str(len(tree.paths)),
     )
-    write_terms(terms, adjoints, steps, written, ledger)
+    write_terms(longest, adjoints, steps, written, ledger)
     ledger.remark(
         """Evaluated path by path, the products above take {before} additions and multiplications; with the terms named
         and each computed once from the one before, {after}.""",
-        before=str(operations_written_out(found)),
-        after=str(operations_named(found, terms)),
+        before=str(operations_written_out(tree)),
+        after=str(operations_named(tree, longest)),
     )
     return local
 

@@ -6,93 +6,88 @@ the product so far; the longest shared products are worth a name. They turn out 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
-from derive.bptt import Path
+from derive.bptt import Node, Path, Tree
 from derive.cell import Cell
 from derive.derivation import Equation, Ledger
 from derive.operations import Marked
 from derive.quantities import Adjoint, At, Quantity, bare_of, indexed_of, k
 from derive.rules import NAME_TERM
-from derive.unroll import elided, loss_of_steps, right_hand_sides
+from derive.unroll import elided, left_out, loss_of_steps, right_hand_sides
 
 DOTS = (r"$\vdots$",) * 3
 """A row of the table in place of those that are not shown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RepeatingTerm:
     """A product that several paths begin with.
 
     Attributes:
-        through: What these paths have come through, from the loss to what the term is the derivative with respect to.
-        factors: What is multiplied.
+        end: What these paths have come to: the term is the derivative of the loss with respect to it.
+        before: The next shorter term that it extends.
         occurrences: In how many paths it occurs.
     """
 
-    through: tuple[Expr, ...]
-    factors: tuple[Expr, ...]
+    end: Node
+    before: RepeatingTerm | None
     occurrences: int
 
     @property
     def at(self) -> At:
         """The quantity that the paths have come to."""
-        return self.through[-1]
+        return self.end.at
 
-    def begins(self, path: Path) -> bool:
-        """Whether a path begins with it."""
-        return path.through[: len(self.through)] == self.through
+    @property
+    def written_out(self) -> Expr:
+        """All that is multiplied."""
+        return Mul(*(node.factor for node in self.end.back_from(None)))
 
-
-def beginnings(path: Path) -> list[tuple[Expr, ...]]:
-    """What a path comes through, up to each quantity on it."""
-    return [path.through[:length] for length in range(2, len(path.through) + 1)]
-
-
-def find(paths: Iterable[Path]) -> tuple[RepeatingTerm, ...]:
-    """Finds every product that at least two paths begin with and that no longer one covers as often.
-
-    Returns:
-        The terms, the shortest first, each one extending the one before.
-    """
-    paths = tuple(paths)
-    counts = Counter(through for path in paths for through in beginnings(path))
-    longer: Counter[tuple[Expr, ...]] = Counter()
-    for through, count in counts.items():
-        longer[through[:-1]] = max(longer[through[:-1]], count)
-    factors = {
-        path.through[:length]: path.factors[: length - 1]
-        for path in paths
-        for length in range(2, len(path.through) + 1)
-    }
-    return tuple(
-        RepeatingTerm(through, factors[through], count)
-        for through, count in sorted(counts.items(), key=lambda item: len(item[0]))
-        if count > 1 and count > longer[through]
-    )
+    @property
+    def beyond(self) -> list[Expr]:
+        """What is multiplied beyond the term before."""
+        return [node.factor for node in self.end.back_from(self.before.end if self.before else None)]
 
 
-def longest(path: Path, terms: Iterable[RepeatingTerm]) -> RepeatingTerm | None:
-    """The longest term that a path begins with."""
-    return max((term for term in terms if term.begins(path)), key=lambda term: len(term.through), default=None)
+Longest: TypeAlias = Mapping[Node, RepeatingTerm]
+"""The longest repeating term on the way to each node; none for a node that no term leads to."""
 
 
-def mark(path: Path, terms: Iterable[RepeatingTerm], adjoints: Mapping[Quantity, Adjoint]) -> Expr:
+def find(tree: Tree) -> Longest:
+    """Finds every product that at least two paths begin with and that no longer one covers as often."""
+    counts = Counter(path.end for path in tree.paths)
+    longer: Counter[Node] = Counter()
+    for node in reversed(tree.nodes):
+        if node.above is not None:
+            counts[node.above] += counts[node]
+            longer[node.above] = max(longer[node.above], counts[node])
+    longest: dict[Node, RepeatingTerm] = {}
+    for node in tree.nodes[1:]:
+        before = longest.get(node.above) if node.above else None
+        if counts[node] > max(1, longer[node]):
+            longest[node] = RepeatingTerm(node, before, counts[node])
+        elif before:
+            longest[node] = before
+    return longest
+
+
+def mark(path: Path, longest: Longest, adjoints: Mapping[Quantity, Adjoint]) -> Expr:
     """The product of a path, its repeating beginning marked with its name."""
-    term = longest(path, terms)
+    term = longest.get(path.end)
     if term is None:
-        return Mul(*path.factors)
-    rest = path.factors[len(term.factors) :]
-    return Mul(Marked(Mul(*term.factors), adjoints[term.at.quantity][term.at.index]), *rest)
+        return Mul(*path.factors_from(None))
+    name = adjoints[term.at.quantity][term.at.index]
+    return Mul(Marked(term.written_out, name), *path.factors_from(term.end))
 
 
 def write_terms(
-    terms: tuple[RepeatingTerm, ...],
+    longest: Longest,
     adjoints: Mapping[Quantity, Adjoint],
     steps: int,
     written: Mapping[Path, Equation],
@@ -101,27 +96,34 @@ def write_terms(
     """Names each term, by the one before it where it extends it, and tabulates how often it occurs.
 
     Args:
-        terms: What to name.
+        longest: The terms.
         adjoints: The names.
         steps: How many steps the display has.
-        written: The equation of each path, in some of which a term occurs.
+        written: The equation of each path that is written out, in some of which a term occurs.
         ledger: Where to write.
     """
-    named: dict[tuple[Expr, ...], tuple[RepeatingTerm, Expr, Equation]] = {}
+    uses: defaultdict[RepeatingTerm, list[Equation]] = defaultdict(list)
+    for path, equation in written.items():
+        if path.end in longest:
+            uses[longest[path.end]].append(equation)
+    named: dict[RepeatingTerm | None, Equation] = {}
     rows: list[tuple[Any, ...]] = []
-    for term in terms:
-        name = adjoints[term.at.quantity][term.at.index]
-        shorter = [through for through in named if term.through[: len(through)] == through]
-        before, *uses = named[max(shorter, key=len)][1:] if shorter else (S.One,)
-        known = len(max(shorter, key=len)) - 1 if shorter else 0
-        value = Mul(before, *term.factors[known:])
-        uses += [equation for path, equation in written.items() if longest(path, terms) == term]
-        equation = ledger.equation(name, value, NAME_TERM, tuple(uses), elided=elided(int(term.at.index), steps))
-        named[term.through] = (term, Marked(name, name), equation)
-        if not elided(int(term.at.index), steps):
-            rows.append((name, Mul(*term.factors), Integer(term.occurrences)))
+    for term in sorted(dict.fromkeys(longest.values()), key=lambda term: term.end.length):
+        name, step = adjoints[term.at.quantity][term.at.index], int(term.at.index)
+        if not elided(step, steps):
+            rows.append((name, term.written_out, Integer(term.occurrences)))
         elif rows[-1] != DOTS:
             rows.append(DOTS)
+        if left_out(step, steps):
+            ledger.dots()
+            continue
+        before: Expr = S.One
+        if term.before:
+            before = adjoints[term.before.at.quantity][term.before.at.index]
+            before = Marked(before, before)
+        known = (named[term.before],) if term.before in named else ()
+        value = Mul(before, *term.beyond)
+        named[term] = ledger.equation(name, value, NAME_TERM, (*known, *uses[term]), elided=elided(step, steps))
     ledger.table(("name", "written out", "occurs"), tuple(rows))
 
 
@@ -166,22 +168,21 @@ def count_operations(expression: Expr) -> int:
     return inside + 1
 
 
-def operations_written_out(paths: Iterable[Path]) -> int:
+def operations_written_out(tree: Tree) -> int:
     """How many additions, multiplications and powers it takes to evaluate every path on its own."""
-    return sum(sum(count_operations(factor) for factor in path.factors) + len(path.factors) - 1 for path in paths)
+    inside: dict[Node | None, int] = {None: 0}
+    for node in tree.nodes:
+        inside[node] = inside[node.above] + count_operations(node.factor)
+    return sum(inside[path.end] + count_operations(path.factor) + path.end.length for path in tree.paths)
 
 
-def operations_named(paths: Iterable[Path], terms: Iterable[RepeatingTerm]) -> int:
+def operations_named(tree: Tree, longest: Longest) -> int:
     """How many it takes when each repeating term is evaluated once, each from the one before it."""
     own = 0
-    products = {
-        path.through[:length]: path.factors[length - 2] for path in paths for length in range(2, len(path.through) + 1)
-    }
-    for through, factor in products.items():
-        if any(term.through[: len(through)] == through for term in terms):
-            own += count_operations(factor) + (len(through) > 2)
-    for path in paths:
-        begin = longest(path, terms)
-        rest = path.factors[len(begin.factors) if begin else 0 :]
+    for term in dict.fromkeys(longest.values()):
+        own += sum(map(count_operations, term.beyond)) + len(term.beyond) - (0 if term.before else 1)
+    for path in tree.paths:
+        begin = longest.get(path.end)
+        rest = path.factors_from(begin.end if begin else None)
         own += sum(map(count_operations, rest)) + len(rest) - (0 if begin else 1)
     return own

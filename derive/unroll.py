@@ -12,6 +12,8 @@ from derive.shapes import form_of
 
 SHOWN_STEPS = 3
 """An unrolled display shows this many steps at each end and dots between."""
+MOST_WRITTEN_OUT = 20
+"""The gradient of more steps than this is not written out path by path: all paths together grow as their square."""
 LARGEST_NESTED = 100
 """A nested expression with more names than this is not written down."""
 
@@ -31,6 +33,11 @@ def right_hand_sides(cell: Cell, step: int, steps: int) -> dict[At, Expr]:
 def elided(step: int, steps: int) -> bool:
     """Whether the display of this step may be dots."""
     return SHOWN_STEPS < step <= steps - SHOWN_STEPS and steps > 2 * SHOWN_STEPS
+
+
+def left_out(step: int, steps: int) -> bool:
+    """Whether what the gradient has of this step is not made at all, because only dots would be shown of it."""
+    return steps > MOST_WRITTEN_OUT and elided(step, steps)
 
 
 def describe(cell: Cell, ledger: Ledger) -> Forward:
