@@ -71,12 +71,19 @@ annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters T
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
 sequences floating steps targets Shape SHAPES DATA_SHAPES TYPE_CHECKING
-weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes left right products
+self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
+left right products check_array
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
 j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
 """Names that a generated module uses itself; a quantity of that name would hide them."""
+RESERVED_BEGINNINGS = (
+    *("delta_", "deltas_", "gradient_", "gates_", "slope_", "slopes_", "tanh_", "products_"),
+    *("from_", "of_", "back_", "spare_", "steps_", "inputs_"),
+)
+RESERVED_ENDINGS = ("_rows", "_columns", "_itself", "_input")
+"""What a generated module makes names of."""
 
 IN_A_STEP = (Add, Mul, Pow, Number, Symbol, Quantity, At, Product, Transpose)
 """What a step may hold, beside the functions in `ELEMENTWISE` and the numbers π and e."""
@@ -154,7 +161,7 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
         _check_name(quantity.name, where, wrong)
         if quantity.name == "t" and not isinstance(quantity, Target):
             wrong(where, "the generated code calls the targets t", "call it t1 or the like")
-        if quantity.name in RESERVED or quantity.name.startswith(("delta_", "gradient_")):
+        if is_reserved(quantity.name):
             wrong(where, "the generated code uses this name itself", f"call it {quantity.name}1 or the like")
         if quantity.name in seen:
             wrong(where, "two quantities have this name", "give each its own")
@@ -168,6 +175,11 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
         if quantity.latex in RESERVED_LATEX or (quantity.latex in RESERVED_FOR_NUMBERS and not rows):
             wrong(where, f"the derivation uses {quantity.latex} itself", "give it another latex=")
         seen[quantity.name] = seen_latex[quantity.latex] = quantity
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a generated module may use a name itself."""
+    return name in RESERVED or name.startswith(RESERVED_BEGINNINGS) or name.endswith(RESERVED_ENDINGS)
 
 
 def _check_shape(quantity: Quantity, wrong: Wrong) -> None:
@@ -376,7 +388,7 @@ def _check_shapes(cell: Cell, wrong: Wrong) -> None:
             wrong(
                 f"dimension {dimension}", "neither a weight nor the input has it", "give it to one, or write a number"
             )
-        if not dimension.name.isidentifier() or dimension.name in RESERVED | names | {"t"}:
+        if not dimension.name.isidentifier() or dimension.name in names | {"t"} or is_reserved(dimension.name):
             wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
     for equation in cell.equations:
         left, right = equation.lhs, sympify(equation.rhs)

@@ -141,7 +141,7 @@ class _Planner:
     def plan(self) -> Plan:
         order, by_left = self._order()
         parts = [part for q in order if (part := self._input_of(q)) is not None]
-        inputs = {part: found for part in parts if (found := input_product(part)) is not None}
+        inputs = {part: found for part in parts if (found := self._product_of(part)) is not None}
         products = []
         halved: set[Quantity] = set()
         for number, (left, pairs) in enumerate(by_left.items()):
@@ -228,7 +228,7 @@ class _Planner:
     def _pair_of(self, z: Quantity) -> tuple[Quantity, Shorthand] | None:
         """Q and P, where q = f(z) is the only use of z = P + L W, with P = x W + b and f a function of NumPy or σ."""
         terms, part = Add.make_args(self._step[z]), self._input_of(z)
-        if len(terms) != 2 or part is None or input_product(part) is None or z in self._kept:
+        if len(terms) != 2 or part is None or self._product_of(part) is None or z in self._kept:
             return None
         users = [q for q, right in self._step.items() if z in {atom.quantity for atom in indexed_of(right)}]
         if len(users) != 1 or users[0] not in self._kept or not any(isinstance(term, Product) for term in terms):
@@ -237,6 +237,11 @@ class _Planner:
         if not isinstance(right, Function) or right.args != (z[k],):
             return None
         return (users[0], part) if right.func == logistic or ELEMENTWISE[right.func].startswith("np.") else None
+
+    def _product_of(self, part: Shorthand) -> InputProduct | None:
+        """An input's part as a product of the input itself, as all in one stack must be; None where it is another."""
+        found = input_product(part)
+        return found if found is not None and found.source.quantity in self._cell.inputs else None
 
     def _is_logistic(self, q: Quantity) -> bool:
         return isinstance(self._step[q], logistic)

@@ -6,6 +6,8 @@ what no weight is in. So one pass over the data gives the coefficients, and a st
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dataclasses import dataclass
 
 from sympy import Expr, Poly, S, Sum, expand
@@ -58,13 +60,24 @@ def unlike(cell: Cell, name: str, latex: str) -> tuple[str, str]:
     return (f"{name}_data", rf"\tilde{{{latex}}}") if {name, latex} & taken else (name, latex)
 
 
-def write_moments(recurrence: Affine, form: Quadratic, cell: Cell, closed: Equation, ledger: Ledger) -> Moments:
-    """Writes the moments, the polynomials that they are the coefficients of, the loss and the gradients with them."""
+def write_moments(
+    recurrence: Affine, form: Quadratic, cell: Cell, closed: Equation, ledger: Ledger, used: Collection[str] = ()
+) -> Moments:
+    """Writes the moments, the polynomials that they are the coefficients of, the loss and the gradients with them.
+
+    Args:
+        recurrence: The recurrence.
+        form: The loss.
+        cell: The cell.
+        closed: The equation of the closed form.
+        ledger: Where to write.
+        used: Letters that stand for something else already.
+    """
     x, t, a, w = cell.inputs[0], cell.targets[0], recurrence.factor, form.weight
     once = (S.Zero, S.Zero)
     factor, of_factor = a, None
     if not isinstance(a, Parameter):  # a power of a product would fall apart into powers of its factors
-        letter = next(fresh_letters(cell))
+        letter = next(letter for letter in fresh_letters(cell) if letter not in used)
         factor = Polynomial(letter, letter, "the factor of the recurrence", ((a, *once),))
         of_factor = ledger.equation(factor, a, NAME_SUM, (closed,))
     # x_i x_j a^{(T-i) + (T-j)}: for the power m it is i = 2T - m - j, and both lie between 1 and T.

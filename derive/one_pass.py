@@ -7,6 +7,7 @@ with a matrix that holds f(1), …, f(T) for each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 
 from sympy import Add, Expr, Mul, S, Sum
 
@@ -24,13 +25,15 @@ def adds_up(recurrence: Affine, cell: Cell) -> bool:
     """Whether b_k is a sum of an input times weights, and of weights; and the loss a mean over the sequences."""
     atom = cell.inputs[0][k]
     linear = recurrence.drive.has(atom) and not recurrence.drive.diff(atom).has(atom)
+    linear = linear and recurrence.factor.is_polynomial(*cell.parameters)  # 1/a has no powers from 0 up
     return bool(linear) and isinstance(cell.loss.as_coeff_Mul()[1], BatchMean)
 
 
 def fresh_letters(cell: Cell) -> Iterator[str]:
     """Letters that no quantity of the cell goes by."""
     taken = {name for quantity in cell.quantities for name in (quantity.name, quantity.latex)}
-    return (letter for letter in LETTERS if letter not in taken)
+    names = (f"{letter}{number or ''}" for number in count() for letter in LETTERS)
+    return (name for name in names if name not in taken)
 
 
 def apart(expression: Expr, atom: Expr) -> Expr:

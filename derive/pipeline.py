@@ -259,7 +259,8 @@ def _write_shortcuts(
         gives them, and those of two data sets add up. After it a step costs $O(T)$, however many sequences there are:
         `moments.py`."""
     )
-    return one_pass, write_moments(recurrence, form, cell, closed, ledger)
+    used = {equation.lhs.name for equation in one_pass.sums}
+    return one_pass, write_moments(recurrence, form, cell, closed, ledger, used)
 
 
 def learning_rates(cell: Cell) -> tuple[LearningRate, ...]:

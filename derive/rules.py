@@ -144,7 +144,7 @@ HOIST = Rule(
 )
 STAGED = Rule(
     "staged",
-    "The same equation, with what has a name already by its name, and adjoints that one other uses put into that one.",
+    "The same equation: what has a name stands by its name, and an adjoint that only one equation uses is put into it.",
 )
 IN_BULK = Rule(
     "computed in bulk",

@@ -48,7 +48,9 @@ class _Passes:
         self._named: dict[Expr, Shorthand] = {}
         self._put_in: dict[int, tuple[Equation, ...]] = {}  # the equations of the adjoints that are put into another
         self._known: set[Quantity] = set()  # the adjoints that need none of a later step
-        self._taken = {q.name for q in cell.quantities} | {q.name for q in backward.adjoints.values()}
+        self._taken = {q.name for q in (*cell.quantities, *cell.dimensions)} | {
+            q.name for q in backward.adjoints.values()
+        }
 
     def run(self) -> Staged:
         self._ledger.remark(
