@@ -29,7 +29,7 @@ from derive.operations import BatchMean, BatchSum
 from derive.points import NUDGE, example_point, point_of, random_point, small_sizes, with_rates
 from derive.quantities import Label, N, T, bare_of, indexed_of, k
 from derive.rules import ADJOINT, Relation
-from derive.unroll import loss_of_steps, right_hand_sides
+from derive.unroll import MOST_WRITTEN_OUT, loss_of_steps, right_hand_sides
 
 DIGITS = 30
 """To how many digits the two sides of an equation must agree."""
@@ -156,7 +156,11 @@ def _spread(term: Expr, steps: int) -> Expr:
 
 
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:
-    """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T."""
+    """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T.
+
+    The others are evaluated at the T of the unrolled ones too, unless it is large: they hold for every k, and some of
+    them for every two of them.
+    """
     cell = derivation.cell
     unrolled = random_point(cell, derivation.steps, sequences=2, seed=1)
     shapes = ((1, 2), (2, 3), (3, 3), (6, 2)) if cell.is_scalar else ((1, 3), (2, 2))
@@ -164,6 +168,8 @@ def points_for(derivation: Derivation) -> dict[str, list[Point]]:
     if cell.is_scalar:
         special = [random_point(cell, 4, 2, seed=10, weight=weight) for weight in (0, -1, 2)]
         rolled += [point for point in special if has_value(point)]
+    if derivation.steps <= MOST_WRITTEN_OUT:
+        rolled.append(unrolled)
     points = {"unrolled": [unrolled], "rolled": rolled, "example": []}
     if cell.worked_example is not None and cell.worked_example.solution:
         example = example_point(cell, cell.worked_example, mpmath.mpmathify, mpmath.mpf(NUDGE))
@@ -196,7 +202,7 @@ def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dic
     if equation.at_example:
         chosen = points["example"]
     elif equation.over or (equation.lhs.free_symbols | equation.rhs.free_symbols | equation.rhs.atoms(Symbol)) & {T, k}:
-        chosen = points["rolled"] + points["unrolled"]
+        chosen = points["rolled"]
     else:
         chosen = points["unrolled"]
     compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, point))
