@@ -128,9 +128,9 @@ def size(derivation: Derivation) -> int:
 @pytest.mark.parametrize("name", ["linear", "logistic", "tanh"])
 def test_a_derivation_grows_by_as_much_with_every_step(name):
     any_cell = importlib.import_module(f"derive.cells.{name}").cell
-    short, middle, long = (derive(any_cell, steps) for steps in (110, 160, 210))
+    short, middle, long = (derive(any_cell, steps) for steps in (30, 40, 50))
     assert size(long) - size(middle) == size(middle) - size(short)
-    assert len(long.equations) - len(middle.equations) == 50 * len(any_cell.step)
+    assert len(long.equations) - len(middle.equations) == 10 * len(any_cell.step)
 
 
 def test_a_thousand_steps_are_written_out():
