@@ -210,7 +210,7 @@ def write_chain(
     if gates:
         ledger.remark(
             """So many paths are not written out one by one. In the sums below, those that come through what step {step}
-            computes share the derivatives up to there, and what they go on with adds up to its total derivative.""",
+            computes begin with the same derivatives, and the rest of them adds up to its total derivative.""",
             step=str(steps - SHOWN_STEPS),
         )
     for weight in cell.parameters:

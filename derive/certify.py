@@ -43,7 +43,7 @@ from derive.points import (
 )
 from derive.quantities import Label, N, T, bare_of, indexed_of, k
 from derive.rules import ADJOINT, LOCAL_PARTIAL, Relation
-from derive.unroll import loss_of_steps, right_hand_sides
+from derive.unroll import MOST_WRITTEN_OUT, loss_of_steps, right_hand_sides
 
 DIGITS = 30
 """To how many digits the two sides of an equation must agree."""
@@ -208,7 +208,11 @@ def _spread(term: Expr, steps: int) -> Expr:
 
 
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:
-    """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T."""
+    """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T.
+
+    The others are evaluated at the T of the unrolled ones too, unless it is large: they hold for every k, and some of
+    them for every two of them.
+    """
     cell = derivation.cell
     unrolled = fitting_point(cell, derivation.steps, sequences=2, seed=1)
     # What holds for k = T - 2, …, 1 is seen at T = 3 first; the points must not hang on how many steps are displayed.
@@ -217,6 +221,8 @@ def points_for(derivation: Derivation) -> dict[str, list[Point]]:
     if cell.is_scalar:
         special = [random_point(cell, 4, 2, seed=10, weight=weight) for weight in (0, -1, 2)]
         rolled += [point for point in special if is_real(point) and has_slopes(derivation, point)]
+    if derivation.steps <= MOST_WRITTEN_OUT:
+        rolled.append(unrolled)
     points = {"unrolled": [unrolled], "rolled": rolled, "example": []}
     if cell.worked_example is not None and cell.worked_example.solution:
         example = example_point(cell, cell.worked_example, mpmath.mpmathify, mpmath.mpf(NUDGE))

@@ -51,6 +51,9 @@ DEEPEST = 4
 LONGEST_CHAIN = 4
 """What a longer product of derivatives equals is written on a line of its own."""
 
+LONGEST_PRODUCT = 24
+"""A product of more factors is written from the last step back to the first, with dots between."""
+
 FUNCTIONS = {"logistic": r"\sigma", "softplus": r"\mathrm{softplus}", "atan": r"\arctan"}
 """The functions whose names on paper are not those in SymPy."""
 
@@ -94,8 +97,7 @@ class Formulas(LatexPrinter):
         """A long sum, one path of the chain rule or one step a line, dots between where there are many."""
 
         def length_and_step(term: Expr) -> tuple[int, int]:
-            steps = [int(atom.index) for atom in indexed_of(term) if atom.index.is_Integer]
-            return len(term.atoms(Partial, Total)), max(steps, default=0)
+            return len(term.atoms(Partial, Total)), latest_step(term)
 
         lines = [self.doprint(term) for term in sorted(terms, key=length_and_step)]
         if len(lines) > 2 * DEEPEST:
@@ -262,7 +264,10 @@ class Formulas(LatexPrinter):
         return " ".join([*front, *self._joined(rest)])
 
     def _joined(self, factors: list[Expr]) -> list[str]:
-        """Factors in a row, ⊙ between those that are multiplied entry by entry."""
+        """Factors in a row, ⊙ between those that are multiplied entry by entry, and dots for most of very many."""
+        if len(factors) > LONGEST_PRODUCT:
+            by_step = sorted(factors, key=latest_step, reverse=True)
+            return [*self._joined(by_step[:DEEPEST]), r"\cdots", *self._joined(by_step[-DEEPEST:])]
         entrywise = [bool(form_of(factor).shape) for factor in factors]
         parts: list[str] = []
         for place, factor in enumerate(factors):
@@ -333,6 +338,11 @@ SUMS = (Sum, BatchSum, BatchMean, EntrySum)
 """What begins with Σ, which takes in all that is multiplied after it."""
 PRODUCTS = (Product, BatchOuter)
 """What is written side by side."""
+
+
+def latest_step(expression: Expr) -> int:
+    """The last of the numbered steps that an expression speaks of; 0 where there is none."""
+    return max((int(atom.index) for atom in indexed_of(expression) if atom.index.is_Integer), default=0)
 
 
 def _split_coefficient(product: Mul) -> tuple[Expr, list[Expr]]:

@@ -7,7 +7,6 @@ what no weight is in. So one pass over the data gives the coefficients, and a st
 from __future__ import annotations
 
 from collections.abc import Collection
-
 from dataclasses import dataclass
 
 from sympy import Expr, Poly, S, Sum, expand

@@ -138,8 +138,7 @@ AGAIN = Rule(
 )
 HOIST = Rule(
     "moved out of the loop",
-    """No state takes part in it, so it is known for all steps before the first is taken: for all of them at once it is
-    one matrix product.""",
+    "No state takes part in it, so it is computed for all steps at once, before the first is taken.",
     Relation.DEFINES,
 )
 STAGED = Rule(

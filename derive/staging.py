@@ -48,16 +48,16 @@ class _Passes:
         self._named: dict[Expr, Shorthand] = {}
         self._put_in: dict[int, tuple[Equation, ...]] = {}  # the equations of the adjoints that are put into another
         self._known: set[Quantity] = set()  # the adjoints that need none of a later step
-        self._taken = {q.name for q in (*cell.quantities, *cell.dimensions)} | {
-            q.name for q in backward.adjoints.values()
-        }
+        self._taken = {q.name for q in (*cell.quantities, *backward.adjoints.values())}
+        self._taken |= {size.name for size in cell.dimensions}
 
     def run(self) -> Staged:
         self._ledger.remark(
             """The recurrence forces an order on few of these operations: the state of a step must wait for the one
-            before, an adjoint for the one after. Everything else is computed for all steps at once, where one large
-            matrix product is faster than many small ones, and products with the same left factor are one product. These
-            are the equations of `network_fast.py` that differ from those above."""
+            before, an adjoint for the one after. Everything else is computed for all steps at once: a step is left with
+            fewer operations, and one large matrix product is faster than many small ones. Weights that multiply the
+            same factor stand side by side, so that their products are one. These are the equations of `network_fast.py`
+            that differ from those above."""
         )
         before, step, after = self._hoist(self._keep_functions())
         back, start, before_last = self._short_cut()
@@ -66,19 +66,20 @@ class _Passes:
         own = {equation.lhs.quantity: equation.number for equation in self._forward.last}
         numbers = {equation.lhs.quantity: equation.number for equation in self._forward.step} | own
         wanted = cell.last_step if cell.has_own_last_step else {q: r for q, r in cell.last_step.items() if q in own}
-        return Staged(
-            before,
-            step,
-            after,
-            tuple(Equation(numbers[q], q[T], right, STAGED) for q, right in wanted.items()),
-            bulk,
-            tuple(self._restate(e, self._with_names(right, T)) for e, right in start),
-            tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last),
-            looped,
-            tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first),
-            tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.gradients.values()),
-            self._inputs(),
+        last = tuple(Equation(numbers[q], q[T], right, STAGED) for q, right in wanted.items())
+        at_T = tuple(self._restate(e, self._with_names(right, T)) for e, right in start)
+        at_T_less_1 = tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last)
+        first = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first)
+        gradients = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.gradients.values())
+        if self._named:
+            self._ledger.remark("The names that are new, and what the code calls them:")
+            rows = tuple((q, q.name, q.meaning) for q in self._named.values())
+            self._ledger.table(("symbol", "in code", "meaning"), rows)
+        self._ledger.remark(
+            """The derivative with respect to the inputs is no part of the gradient; it is computed for who asks for it,
+            by `input_gradient=`."""
         )
+        return Staged(before, step, after, last, bulk, at_T, at_T_less_1, looped, first, gradients, self._inputs())
 
     def _restate(self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = ()) -> Equation:
         """The equation itself where its right-hand side is still the same, else a new one."""
@@ -142,7 +143,7 @@ class _Passes:
             inner = equation.rhs.atoms(Function) - {equation.rhs}
             for call in sorted(inner & wanted, key=str):
                 if call not in self._named and {atom.index for atom in indexed_of(call)} <= {k, k - 1}:
-                    of = sorted(indexed_of(call), key=str)[0].quantity
+                    of = min(indexed_of(call), key=str).quantity
                     meaning = f"{type(call).__name__} that is used again backwards"
                     q = self._name(f"{type(call).__name__}_{of.name}", rf"\phi^{{{of.latex}}}", call, meaning)
                     named = self._ledger.equation(q[k], call, AGAIN, (equation,), self._everywhere)
@@ -184,7 +185,7 @@ class _Passes:
             if mine == S.Zero:
                 step.append(self._restate(equation, right))
                 continue
-            part = self._name(f"{q.name}_input", self._tilde(q), mine, f"what the input adds to {q.name}")
+            part = self._name(f"{q.name}_input", self._tilde(q), mine, f"what the input adds to ${q.latex}$")
             before.append(self._ledger.equation(part[k], mine, HOIST, (equation,), self._everywhere))
             step.append(self._restate(equation, part[k] + rest, (before[-1],)))
         return tuple(before), tuple(step), tuple(after)
@@ -327,7 +328,7 @@ class _Passes:
         if value not in self._named:
             of = owner.lhs.quantity.of
             latex = rf"\lambda^{{{of.latex}}}" if len(self._backward.adjoints) > 1 else r"\lambda"
-            q = self._name(f"slope_{of.name}", latex, value, f"a factor of the adjoint of {of.name}")
+            q = self._name(f"slope_{of.name}", latex, value, f"a factor in the adjoint of ${of.latex}$")
             bulk.append(self._ledger.equation(q[k], value, IN_BULK, (owner,), (Range(k, S.One, T),)))
         return self._named[value][k + 1 if ahead else k]
 

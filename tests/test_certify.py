@@ -18,7 +18,8 @@ from derive.lower import lower
 from derive.modules import print_network
 from derive.operations import BatchSum, Partial
 from derive.points import number_of_classes
-from derive.rules import ADJOINT, Relation
+from derive.rules import ADJOINT, SUM_OF_PATHS, Relation
+from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
 
 LINEAR = derive(cell)
 ASSIGNMENTS = [equation for equation in LINEAR.equations if equation.rule.relation is Relation.BECOMES]
@@ -130,6 +131,36 @@ def test_an_equation_that_is_nan_is_refused(points):
     first = LINEAR.equations[0]  # s_0 = 0, and 0 log 0 is nan
     with pytest.raises(CertificateError):
         check_equation(replace(first, rhs=s[0] * log(s[0])), points)
+
+
+# --- a long sequence, of which most is not written out
+
+LONG = derive(cell, MOST_WRITTEN_OUT + 10)
+SUMS = [equation for equation in LONG.equations if equation.rule == SUM_OF_PATHS]
+
+
+@pytest.fixture(scope="module")
+def long_points():
+    return points_for(LONG)
+
+
+def test_every_equation_of_a_long_sequence_holds(long_points):
+    for equation in LONG.equations:
+        check_equation(equation, long_points)
+
+
+@pytest.mark.parametrize("term", range(SHOWN_STEPS + 1))
+@pytest.mark.parametrize("equation", SUMS, ids=lambda equation: str(equation.lhs.args[1]))
+def test_a_sum_of_paths_that_lacks_a_term_is_refused(equation, term, long_points):
+    terms = equation.rhs.args
+    assert len(terms) == SHOWN_STEPS + 1
+    with pytest.raises(CertificateError):
+        check_equation(replace(equation, rhs=Add(*terms[:term], *terms[term + 1 :])), long_points)
+
+
+def test_what_holds_at_every_step_is_not_compared_at_all_of_very_many(long_points):
+    assert max(point.steps for point in long_points["rolled"]) <= MOST_WRITTEN_OUT
+    assert {point.steps for point in long_points["unrolled"]} == {LONG.steps}
 
 
 # --- the gradient against SymPy's diff

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import itertools
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, simplify
+from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
 from derive import DeriveError, N, T, derive, k
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
-from derive.derivation import Derivation, Equation, Remark, Table
+from derive.derivation import Derivation, Dots, Equation, Remark, Table
 from derive.lower import lower
 from derive.modules import print_network
 from derive.operations import (
@@ -21,12 +23,14 @@ from derive.operations import (
     Determinant,
     Eigenvalue,
     Hessian,
+    Partial,
     SpectralRadius,
     Total,
     UpdateJacobian,
 )
 from derive.quantities import LOSS, Adjoint, At
-from derive.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OVER_TIME, UNROLL
+from derive.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
+from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t
@@ -107,12 +111,55 @@ def test_one_step_is_enough():
 def test_many_steps_are_all_there_and_hidden_in_the_display_only():
     long = derive(cell, 50)
     assert [equation.lhs for equation in by_rule(long, UNROLL)] == [s[step] for step in range(1, 51)] + [LOSS]
-    assert len(by_rule(long, CHAIN)) == 100
+    assert len(by_rule(long, CHAIN)) == 2 * 2 * SHOWN_STEPS
     hidden = {number for section in long.sections for number in section.elided}
     shown = [equation for equation in by_rule(long, UNROLL) if equation.number not in hidden]
     assert len(shown) < 10
     assert {shown[0].lhs, shown[-2].lhs, shown[-1].lhs} == {s[1], s[50], LOSS}
     assert hidden <= {equation.number for equation in long.equations}
+
+
+def size(derivation: Derivation) -> int:
+    """How many nodes the expressions of a derivation have."""
+    sides = (side for each in derivation.equations for side in (each.lhs, each.rhs))
+    return sum(1 for side in sides for _ in preorder_traversal(side))
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "tanh"])
+def test_a_derivation_grows_by_as_much_with_every_step(name):
+    any_cell = importlib.import_module(f"derive.cells.{name}").cell
+    short, middle, long = (derive(any_cell, steps) for steps in (30, 40, 50))
+    assert size(long) - size(middle) == size(middle) - size(short)
+    assert len(long.equations) - len(middle.equations) == 10 * len(any_cell.step)
+
+
+def test_a_thousand_steps_are_written_out():
+    long = derive(cell, 1000)
+    assert size(long) < 200 * 1000
+    assert max(len(equation.uses) for equation in long.equations) < 1010
+    assert repeating(long)[0] == {step: 2 * step for step in (1, 2, 3, 998, 999, 1000)}
+
+
+@pytest.mark.parametrize("steps", [MOST_WRITTEN_OUT, MOST_WRITTEN_OUT + 1])
+def test_dots_stand_where_equations_are_left_out(steps):
+    sections = [section.entries for section in derive(cell, steps).sections]
+    dots = [(before, after) for entries in sections for before, dot, after in triples(entries) if dot == Dots()]
+    assert len(dots) == (3 if steps > MOST_WRITTEN_OUT else 0)  # the paths of two weights, and the terms
+    assert all(before.rule == after.rule for before, after in dots)
+
+
+def triples(entries: tuple) -> Iterator[tuple]:
+    """Every three entries that stand one after the other."""
+    return zip(entries, entries[1:], entries[2:], strict=False)
+
+
+def test_the_paths_that_are_not_written_out_are_gathered_in_one_total_derivative():
+    long = derive(cell, 50)
+    for weight, whole in zip(WEIGHTS, by_rule(long, SUM_OF_PATHS), strict=True):
+        factors = [term.args[0].args for term in whole.rhs.args]
+        ends = [Partial(s[50], weight), Partial(s[49], weight), Partial(s[48], weight), Total(s[47], weight)]
+        assert [chain[-1] for chain in factors] == ends
+        assert [len(chain) for chain in factors] == [2, 3, 4, 5]
 
 
 def test_few_steps_are_all_shown(linear):
@@ -152,7 +199,7 @@ def repeating(derivation: Derivation) -> tuple[dict[int, int], list[int]]:
     return shown, [int(values[0]["before"]), int(values[0]["after"])]
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 9])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 9, 40])
 def test_occurrences_and_operations_are_counted_right(steps):
     occurrences, counted = repeating(derive(cell, steps))
     paths = written_paths(steps)

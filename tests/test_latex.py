@@ -13,7 +13,7 @@ from derive import Input, Intermediate, N, Parameter, State, T, Target, derive, 
 from derive.adjoints import partial
 from derive.cells.linear import W_rec, W_x, cell
 from derive.derivation import Equation, Range
-from derive.latex import DEEPEST, Formulas
+from derive.latex import DEEPEST, LONGEST_PRODUCT, Formulas
 from derive.operations import (
     BatchMean,
     BatchSum,
@@ -230,6 +230,17 @@ def test_paths_are_written_one_a_line_and_dots_for_many(formulas):
     assert r"&+ \cdots \\" in paths(20)
 
 
+def test_a_very_long_product_is_written_from_the_last_step_with_dots(formulas):
+    def product(steps):
+        return formulas.doprint(Mul(W, *(1 - s[step] for step in range(1, steps + 1))))
+
+    assert r"\cdots" not in product(LONGEST_PRODUCT - 1)
+    first, last = product(LONGEST_PRODUCT + 1).split(r" \cdots ")
+    assert re.findall(r"s_(?:{(\d+)}|(\d))", first) == [("25", ""), ("24", ""), ("23", ""), ("22", "")]
+    assert re.findall(r"s_(\d)", last) == ["3", "2", "1"]
+    assert last.endswith(" W")
+
+
 @pytest.mark.parametrize(
     ("over", "latex"),
     [
@@ -265,7 +276,7 @@ def kind(part: str) -> str:
     return re.match(r"(\\partial(?= )|d(?=\^2 | ))?", part)[0]
 
 
-@pytest.mark.parametrize("steps", [3, 9])
+@pytest.mark.parametrize("steps", [3, 9, 30])
 def test_partial_and_total_derivatives_never_mix(steps):
     formulas, found = Formulas(marked="{}"), set()
     for each in derive(cell, steps).equations:

@@ -13,6 +13,8 @@ from derive.certify import certify, check_against_diff, check_equation, points_f
 from derive.derivation import Derivation, Table
 from derive.lower import lower
 from derive.modules import print_network
+from derive.rules import CHAIN
+from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
 
 W, U, b, start = Parameter("W"), Parameter("U"), Parameter("b"), Parameter("start", "w_0")
 x, z, y = Input("x"), Intermediate("z"), Intermediate("y")
@@ -205,6 +207,31 @@ SPECIAL = {
 def test_a_special_cell_is_certified(cell):
     derivation = derive(cell)
     certify(derivation, print_network(lower(derivation)))
+
+
+TREES = {
+    **{name: SPECIAL[name] for name in ("a learnt start", "a penalty on a weight", "an output map")},
+    "two states side by side": described(
+        zero,
+        Eq(c[0], start),
+        Eq(s[k], s[k - 1] * W + x[k] * U),
+        Eq(c[k], c[k - 1] * U + x[k]),
+        loss=mean((s[T] + c[T] - t) ** 2),
+    ),
+    "a state that nothing looks back at": described(
+        zero, Eq(s[k], x[k] * W + U), output=s[k], loss=mean((s[k] - t[k]) ** 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("cell", TREES.values(), ids=TREES)
+def test_many_steps_of_a_cell_with_one_path_to_each_use_of_a_weight_hold(cell):
+    derivation = derive(cell, MOST_WRITTEN_OUT + 1)
+    points = points_for(derivation)
+    for equation in derivation.equations:
+        check_equation(equation, points)
+    paths = [equation for equation in derivation.equations if equation.rule == CHAIN]
+    assert 0 < len(paths) <= len(cell.parameters) * (2 * SHOWN_STEPS + 1)
 
 
 def test_rates_that_diverge_gain_no_digit():
