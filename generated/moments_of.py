@@ -55,8 +55,10 @@ def open_array(path: Path) -> Array:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, EOFError):
         raise InputError(f"{path} is no .npy file of numbers: write it with np.save") from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays: write X and t to a file each, with np.save")
     return array
 
 
@@ -70,6 +72,9 @@ def run(arguments: argparse.Namespace) -> None:
     there_are = sorted(path.parent.name for path in folder.glob("*/moments.py"))
     if arguments.cell not in there_are:
         raise InputError(f"no cell {arguments.cell!r} with a moments.py; there are {', '.join(there_are) or 'none'}")
+    for given in (arguments.X, arguments.t):
+        if arguments.output.exists() and given.exists() and arguments.output.samefile(given):
+            raise InputError(f"--output {arguments.output} is the data: name another file")
     check_output(arguments.output)
     moments: Any = import_module(f".{arguments.cell}.moments", __package__).Moments
     X, t = open_array(arguments.X), open_array(arguments.t)
@@ -78,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
             found = moments.of(X, t, progress)
     except ValueError as error:
         raise InputError(f"{arguments.X}, {arguments.t}: {error}") from None
+    if not np.all(np.isfinite([found.c.sum(), found.b.sum()])):
+        raise InputError(f"{arguments.X}, {arguments.t}: the sums over the data are no finite numbers; look for NaN")
     try:
         found.save(arguments.output)
     except OSError as error:

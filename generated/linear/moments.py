@@ -84,7 +84,7 @@ class Moments:
             if array.dtype.kind not in "biuf":
                 raise ValueError(f"{name} holds real numbers; its dtype is {array.dtype}")
         products, b, tau = np.zeros((T, T)), np.zeros(T), 0.0
-        rows = max(1, BLOCK_BYTES // (8 * T))
+        rows = rows_of_a_block(T)
         for first in range(0, N, rows):
             # Time runs backwards, so that column i has the power i of the factor.
             x = sequences[first : first + rows, ::-1].astype(np.float64)
@@ -149,7 +149,8 @@ def value_and_gradient(parameters: Parameters, moments: Moments) -> tuple[Number
         parameters: The weights.
         moments: Those of the data.
     """
-    Wx, Wrec = parameters
+    # The moments are exact to float64, whatever the type of the weights.
+    Wx, Wrec = (complex(weight) if np.iscomplexobj(weight) else float(weight) for weight in parameters)
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.table, Wrec)
     value = 1 / N * (Wx**2 * C + tau - 2 * Wx * B)  # (75)
@@ -179,13 +180,22 @@ def relative_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
     Wx, Wrec = map(abs, parameters)
     terms_of_value = 2 / N * Wx * B + 1 / N * Wx**2 * C + 1 / N * tau
     terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx**2 * C_slope)
-    precision = EPSILON * math.sqrt(moments.table.shape[1])
+    # The moments themselves are sums over N sequences: within a block they are added eight at a time or more, then
+    # the blocks one after the other.
+    rows = rows_of_a_block(moments.T)
+    added = min(moments.N, rows) / 8 + moments.N / rows
+    precision = EPSILON * (math.sqrt(moments.table.shape[1]) + added)
     errors = (
         precision * terms / size if 0 < size < math.inf and terms < math.inf else math.inf
         for terms, size in ((terms_of_value, abs(value)), (terms_of_gradient, max(map(abs, gradient))))
     )
     of_value, of_gradient = map(float, errors)
     return of_value, of_gradient
+
+
+def rows_of_a_block(T: int) -> int:
+    """How many sequences are read at a time."""
+    return max(1, BLOCK_BYTES // (8 * T))
 
 
 def polynomials(table: Array, factor: Number) -> list[Number]:

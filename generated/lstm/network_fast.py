@@ -171,7 +171,7 @@ class Workspace:
         key = (N, T, tuple(sizes.values()), dtype, recompute)
         if key == self._key:
             return
-        self._key = key
+        self._key = None  # until all arrays are there: there may be no memory for them
         self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
         probe = Adjoints(1, N, sizes, dtype)
         step = sum(array.nbytes for array in vars(probe).values() if isinstance(array, np.ndarray)) // 3
@@ -185,6 +185,7 @@ class Workspace:
         self.adjoints, self.spare = Adjoints(m, N, sizes, dtype), Spare(N, sizes, dtype)
         self.recompute, self.t = recompute, np.zeros(0)
         self.starts: list[list[Array]] = []
+        self._key = key
 
 
 def value_and_gradient(
@@ -209,9 +210,11 @@ def value_and_gradient(
             not computed unless there is one.
 
     Raises:
-        ValueError: X or t has another shape.
+        ValueError: X, t or input_gradient has another shape, or input_gradient another type.
     """
     space, weights, x, t = prepared(parameters, X, t, workspace, recompute)
+    if input_gradient is not None:
+        check_array(input_gradient, np.shape(X), space.dtype)
     value = run_forward(parameters, weights, space, x, t)
     totals = Totals(parameters, space.sizes, space.dtype)
     count = len(space.windows)
@@ -256,8 +259,21 @@ def value_and_gradient(
 
 def loss(parameters: Parameters, X: Any, t: Any, workspace: Workspace | None = None) -> Number:
     """The loss on the data; see `value_and_gradient`."""
-    space, weights, x, t = prepared(parameters, X, t, workspace, True)
+    # A workspace that is kept keeps its arrays; one of this call takes as little as it can.
+    space, weights, x, t = prepared(parameters, X, t, workspace, workspace is None)
     return run_forward(parameters, weights, space, x, t)
+
+
+def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
+    """Finds out before the work whether an array can take a result.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    fits = isinstance(array, np.ndarray) and array.shape == shape and np.can_cast(dtype, array.dtype, "same_kind")
+    if not fits or not array.flags.writeable:
+        found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
 
 
 def prepared(
