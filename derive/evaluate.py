@@ -167,7 +167,8 @@ class Point:
             case NumberSymbol():  # π is no fraction: mpmath takes its digits only
                 return expression if self.number is sympify else mpmath.mpmathify(expression.evalf(self.digits))
             case Add():
-                return sum((compute(term) for term in expression.args), self.number(0))
+                terms = sorted(map(compute, expression.args), key=np.ndim, reverse=True)
+                return sum(terms[1:], terms[0])  # arrays first: mpmath is slow to see that it cannot add one
             case Mul() | Chain():
                 return _product(expression.args, compute)
             case Pow():
@@ -341,7 +342,8 @@ def _product(factors: tuple[Expr, ...], compute: Callable[[Expr], Value]) -> Val
     """
     result: Value = 1
     for factor in sorted(factors, key=lambda factor: isinstance(factor, Pow)):
-        result = result * compute(factor)
+        value = compute(factor)
+        result = value * result if np.ndim(value) else result * value  # mpmath is slow to see that it cannot do it
         if np.ndim(result) == 0 and result == 0:
             return result
     return result

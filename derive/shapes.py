@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import Expr, Mul, Sum
 from sympy.matrices import MatrixBase
@@ -41,6 +42,7 @@ class ShapeError(Exception):
         self.cure = cure
 
 
+@cache
 def form_of(expression: Expr) -> Form:
     """The form of an expression.
 
@@ -123,15 +125,14 @@ def _elementwise(expression: Expr) -> Form:
     for part in expression.args:
         form = form_of(part)
         for before, other in seen:
-            if form.shape == other.shape:
+            if form.shape == other.shape or (not (form.shape and other.shape) and Form(True, ()) not in (form, other)):
                 continue
             both = f"{expression}: {before} is {other} and {part} is {form}, entry by entry"
             if Form(True, ()) in (form, other):
                 cure = "give the number shape=(1,), and take it @ a matrix of weights (1, H) to each entry"
                 raise ShapeError(f"{both}: a number of each sequence with a row or a matrix", cure)
-            if form.shape and other.shape:
-                is_product = isinstance(expression, Mul)
-                raise ShapeError(both, *(_swapped(before, part) or _swapped(part, before) if is_product else ()))
+            is_product = isinstance(expression, Mul)
+            raise ShapeError(both, *(_swapped(before, part) or _swapped(part, before) if is_product else ()))
         seen.append((part, form))
         result = Form(result.per_sequence or form.per_sequence, result.shape or form.shape)
     if result.per_sequence and len(result.shape) > 1:
