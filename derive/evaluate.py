@@ -42,27 +42,19 @@ from derive.operations import (
 from derive.quantities import LOSS, Adjoint, At, Dimension, N, Product, Quantity, T, Transpose, k, quantity_of
 from derive.shapes import form_of
 
-
-def exponential(z: Any) -> Any:
-    """exp(z).
-
-    Raises:
-        OverflowError: z is so large that mpmath would fill the memory with the exponent of the result.
-    """
-    if abs(z) > 1e15:
-        raise OverflowError(f"exp({mpmath.nstr(z, 3)})")
-    return mpmath.exp(z)
-
-
 OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "exp": exponential,
-    "logistic": lambda z: 1 / (1 + exponential(-z)),
-    "softplus": lambda z: mpmath.log(1 + exponential(z)),
+    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "softplus": lambda z: mpmath.log(1 + mpmath.exp(z)),
     "logistic_cross_entropy": lambda y, t: (
         -t * mpmath.log(1 / (1 + mpmath.exp(-y))) - (1 - t) * mpmath.log(1 - 1 / (1 + mpmath.exp(-y)))
     ),
 }
-"""The functions that mpmath does not have, by their definition, and the one that must not run away."""
+"""The functions that mpmath does not have, by their definition."""
+
+LARGEST_ARGUMENT = 1e15
+"""Far beyond this mpmath would fill the memory: with the exponent of exp(z), or the digits of z - 2πn for sin(z)."""
+OF_ANY_SIZE = ("atan", "log", "tanh")
+"""The functions that this does not concern."""
 
 DIGITS = 110
 """How many digits mpmath works with while a point is evaluated, unless told."""
@@ -221,9 +213,7 @@ class Point:
                 found = mpmath.eig(mpmath.matrix(compute(expression.args[0]).tolist()), left=False, right=False)
                 return max(abs(eigenvalue) for eigenvalue in found)
             case Function():
-                name = type(expression).__name__
-                function = np.frompyfunc(OWN_FUNCTIONS.get(name) or getattr(mpmath, name), len(expression.args), 1)
-                return function(*(compute(argument) for argument in expression.args))
+                return _function(type(expression).__name__, [compute(argument) for argument in expression.args])
         raise NotImplementedError(f"no value for {type(expression).__name__}; add a case to derive/evaluate.py")
 
     def _look_up(self, atom: Expr, values: Mapping[Expr, Value], index: Mapping[Symbol, int]) -> Value:
@@ -317,6 +307,18 @@ class Point:
         return np.array(
             [[int(p == q) - rate * self._total(LOSS, (p, q), {}) for q, _ in pairs] for p, rate in pairs], dtype=object
         )
+
+
+def _function(name: str, arguments: list[Value]) -> Value:
+    """A function of single entries.
+
+    Raises:
+        OverflowError: An argument is so large that the function cannot be evaluated.
+    """
+    if name not in OF_ANY_SIZE and any(abs(z) > LARGEST_ARGUMENT for each in arguments for z in np.ravel(each)):
+        raise OverflowError(f"{name} of a number beyond {LARGEST_ARGUMENT:g}")
+    of_each = np.frompyfunc(OWN_FUNCTIONS.get(name) or getattr(mpmath, name), len(arguments), 1)
+    return of_each(*arguments)
 
 
 def _product(factors: tuple[Expr, ...], compute: Callable[[Expr], Value]) -> Value:
