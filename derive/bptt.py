@@ -319,7 +319,11 @@ def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Le
     from_last = {q: flows_into(q[T - 1], at_T, adjoints) for q in backwards}
     looks_back_alike = all(Add(*from_last[q].values()) == Add(*moved(from_next[q], T - 1).values()) for q in backwards)
     if learnt and not looks_back_alike:
-        odd = next(source for source in forward.last if any(atom.index == T - 1 for atom in indexed_of(source.rhs)))
+        odd = next(
+            source
+            for source in forward.last
+            if source.lhs.quantity in cell.step or any(atom.index == T - 1 for atom in indexed_of(source.rhs))
+        )
         problem = (
             f"the last step looks back differently from the others, and the initial state is learnt: {learnt[0]}[0]"
         )

@@ -15,6 +15,7 @@ from sympy import (
     Abs,
     Add,
     Basic,
+    Derivative,
     Dummy,
     E,
     Eq,
@@ -252,6 +253,9 @@ def _check_declared(
                 f"there is no rule for {node.func.__name__}, in {node}",
                 f"{cure}; or add the rule, see CONTRIBUTING.md",
             )
+        if node.func in ELEMENTWISE and not _has_derivative(node):
+            cure = "give the function an fdiff, see CONTRIBUTING.md"
+            wrong(where, f"there is no rule for the derivative of {node.func.__name__}, in {node}", cure)
     for symbol in sorted(
         {symbol for symbol in expression.atoms(Symbol) if not isinstance(symbol, Dimension)} - {k, T, N}, key=str
     ):
@@ -261,6 +265,12 @@ def _check_declared(
         else:
             hint = f"did you mean {close[0]}?" if close else "declare it as Parameter, Input, … in quantities="
         wrong(where, f"{symbol} is used and not declared", hint)
+
+
+def _has_derivative(call: Expr) -> bool:
+    """Whether SymPy can differentiate a function by every argument; where it cannot, it leaves a `Derivative`."""
+    names = [Dummy() for _ in call.args]
+    return not any(call.func(*names).diff(name).has(Derivative) for name in names)
 
 
 def _check_initial(left: At, right: Expr, where: str, wrong: Wrong) -> None:

@@ -66,7 +66,9 @@ OWN_FUNCTIONS: dict[str, Callable[..., Any]] = {
 """The functions that mpmath does not have, by their definition."""
 
 LARGEST_ARGUMENT = 1e15
-"""Of a function. mpmath has no largest number: exp(exp(exp(9))) would fill the memory with its digits."""
+"""Far beyond this mpmath would fill the memory: with the exponent of exp(z), or the digits of z - 2πn for sin(z)."""
+OF_ANY_SIZE = ("atan", "log", "tanh")
+"""The functions that this does not concern."""
 
 DIGITS = 110
 """How many digits mpmath works with while a point is evaluated, unless told."""
@@ -226,12 +228,7 @@ class Point:
                 found = mpmath.eig(mpmath.matrix(compute(expression.args[0]).tolist()), left=False, right=False)
                 return max(abs(eigenvalue) for eigenvalue in found)
             case Function():
-                name = type(expression).__name__
-                function = np.frompyfunc(OWN_FUNCTIONS.get(name) or getattr(mpmath, name), len(expression.args), 1)
-                arguments = [compute(argument) for argument in expression.args]
-                if any(abs(number) > LARGEST_ARGUMENT for argument in arguments for number in np.ravel(argument)):
-                    raise OverflowError(f"{expression}: an argument is beyond {LARGEST_ARGUMENT:g}")
-                return function(*arguments)
+                return _function(type(expression).__name__, [compute(argument) for argument in expression.args])
         raise NotImplementedError(f"no value for {type(expression).__name__}; add a case to derive/evaluate.py")
 
     def _look_up(self, atom: Expr, values: Mapping[Expr, Value], index: Mapping[Symbol, int]) -> Value:
@@ -333,6 +330,18 @@ class Point:
         return np.array(
             [[int(p == q) - rate * self._total(LOSS, (p, q), {}) for q, _ in pairs] for p, rate in pairs], dtype=object
         )
+
+
+def _function(name: str, arguments: list[Value]) -> Value:
+    """A function of single entries.
+
+    Raises:
+        OverflowError: An argument is so large that the function cannot be evaluated.
+    """
+    if name not in OF_ANY_SIZE and any(abs(z) > LARGEST_ARGUMENT for each in arguments for z in np.ravel(each)):
+        raise OverflowError(f"{name} of a number beyond {LARGEST_ARGUMENT:g}")
+    of_each = np.frompyfunc(OWN_FUNCTIONS.get(name) or getattr(mpmath, name), len(arguments), 1)
+    return of_each(*arguments)
 
 
 def _product(factors: tuple[Expr, ...], compute: Callable[[Expr], Value]) -> Value:

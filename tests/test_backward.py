@@ -7,6 +7,7 @@ from sympy import Eq, Expr, Integer, Max, tanh
 
 from derive import (
     Cell,
+    CellError,
     Dimension,
     Input,
     Intermediate,
@@ -182,3 +183,18 @@ def test_a_state_that_stands_in_the_nested_output_is_not_cited_as_replaced():
     (initial,) = derivation.forward.initial
     assert nested.rhs.has(initial.lhs)
     assert initial.number not in nested.uses
+
+
+LEARNT = {
+    "another factor": (Eq(s[T], w**2 * s[T - 1] + n[T]), s),
+    "no look back": (Eq(s[T], n[T]), s),
+    "an output that looks back": (Eq(v[T], s[T - 1] + s[T]), v),
+}
+
+
+@pytest.mark.parametrize(("last", "output"), LEARNT.values(), ids=LEARNT)
+def test_a_learnt_start_and_a_last_step_that_looks_back_differently_are_refused_with_the_equation(last, output):
+    loss = mean((output[T] - a) ** 2)
+    cell = described(Eq(s[0], b), Eq(s[k], w * s[k - 1] + n[k]), last, loss=loss, output=output[T])
+    with pytest.raises(CellError, match=rf"equation {output}\[T\] = .*: the last step looks back .* learnt: s\[0\]"):
+        write_derivation(cell)

@@ -3,10 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
-from sympy import Eq
+from sympy import Eq, Function, erf
+from sympy.core.function import ArgumentIndexError
 
 from derive import (
     Cell,
+    CellError,
     Input,
     Intermediate,
     Parameter,
@@ -46,6 +48,33 @@ def test_a_cell_that_uses_the_function_is_certified(function):
     derivation = write_derivation(cell_of(function))
     certificate = certify(derivation, print_network(lower(derivation)))
     assert len(certificate["equations"]) == len(derivation.equations)
+
+
+class Unfinished(Function):
+    """A function whose author forgot `fdiff`."""
+
+    def fdiff(self, argindex=1):
+        raise ArgumentIndexError(self, argindex)
+
+
+def test_a_function_without_a_derivative_is_refused(monkeypatch):
+    monkeypatch.setitem(ELEMENTWISE, Unfinished, "np.abs")
+    with pytest.raises(CellError, match="there is no rule for the derivative of Unfinished"):
+        cell_of(Unfinished)
+
+
+def test_a_function_is_added_as_contributing_says(monkeypatch):
+    monkeypatch.setitem(ELEMENTWISE, erf, "erf")
+    derivation = write_derivation(cell_of(erf))
+    source = print_network(lower(derivation))
+    # NumPy has no erf: the module gets one, for complex numbers too, by its Taylor series about the real part.
+    own = """
+
+def erf(z):
+    real = np.vectorize(math.erf)(np.real(z))
+    return real + 1j * np.imag(z) * 2 / np.sqrt(np.pi) * np.exp(-np.real(z) ** 2) if np.iscomplexobj(z) else real
+"""
+    assert certify(derivation, source.replace("import numpy as np\n", "import math\n\nimport numpy as np\n") + own)
 
 
 @pytest.mark.parametrize("function", [logistic, softplus, logistic_cross_entropy], ids=str)
