@@ -42,7 +42,7 @@ def quadratic(recurrence: Affine, cell: Cell) -> Quadratic | None:
     x, t, last = cell.inputs[0][k], cell.targets[0], recurrence.state[T]
     weight = recurrence.drive.diff(x)
     others = expand(recurrence.drive - weight * x)
-    if recurrence.start != S.Zero or others != S.Zero or weight.has(x) or not isinstance(cell.loss, BatchMean):
+    if recurrence.start != S.Zero or others != S.Zero or weight.has(x, k) or not isinstance(cell.loss, BatchMean):
         return None
     if not cell.loss.args[0].is_polynomial(last, t):
         return None
