@@ -209,3 +209,13 @@ def test_the_adjoints_say_whether_they_are_computed_at_the_start():
     learnt = cell_of(Eq(s[0], a), Eq(s[k], w * s[k - 1] + x[k]), output=s[T], loss=loss)
     assert "with respect to s[k]. Shape (T + 1, N), row 0 not used." in given
     assert "with respect to s[k]. Shape (T + 1, N)." in print_network(lower(write_derivation(learnt)))
+
+
+@pytest.mark.parametrize("name", ["check_weights", "weight", "number", "name", "shape", "array", "classes", "labels"])
+def test_a_quantity_may_be_called_like_something_inside_a_helper(name):
+    weight, state = Parameter(name), State(name)
+    for own, kept in ((weight, s), (w, state)):
+        recurrence = Eq(kept[k], own * kept[k - 1] + x[k])
+        loss = mean((kept[T] - t) ** 2)
+        cell = Cell("tried", "A cell", (own, x, kept, t), (Eq(kept[0], 0), recurrence), kept[T], loss)
+        check_code(cell, print_network(lower(write_derivation(cell))))
