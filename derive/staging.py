@@ -142,7 +142,11 @@ class _Passes:
         for equation in self._forward.step:
             inner = equation.rhs.atoms(Function) - {equation.rhs}
             for call in sorted(inner & wanted, key=str):
-                if call not in self._named and indexed_of(call) and {atom.index for atom in indexed_of(call)} <= {k, k - 1}:
+                if (
+                    call not in self._named
+                    and indexed_of(call)
+                    and {atom.index for atom in indexed_of(call)} <= {k, k - 1}
+                ):
                     of = min(indexed_of(call), key=str).quantity
                     meaning = f"{type(call).__name__} that is used again backwards"
                     q = self._name(f"{type(call).__name__}_{of.name}", rf"\phi^{{{of.latex}}}", call, meaning)

@@ -174,7 +174,7 @@ def test_an_adjoint_is_defined_where_it_is_used():
     derivation = write_derivation(binary_adder.cell)
     defined = {each.lhs.quantity.of.name: each.over for each in derivation.equations if each.rule == ADJOINT}
     firsts = {name: [over.first for over in ranges] for name, ranges in defined.items()}
-    assert firsts == {"h": [0], "y": [1], "z": [1]}
+    assert firsts == {"h": [0], "y": [1], "z": [1], "x": [1]}
 
 
 def test_a_state_that_stands_in_the_nested_output_is_not_cited_as_replaced():

@@ -79,7 +79,8 @@ WRONG = [
 
 def test_most_equations_are_compared():
     assert list(LINEAR.update) == ASSIGNMENTS
-    assert [equation.lhs.quantity for equation in DEFINITIONS] == list(LINEAR.backward.adjoints.values())
+    of_inputs = LINEAR.staged.inputs[0].lhs.quantity
+    assert [equation.lhs.quantity for equation in DEFINITIONS] == [*LINEAR.backward.adjoints.values(), of_inputs]
     assert len(WRONG) > 4 * len(COMPARED)
 
 

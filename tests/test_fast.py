@@ -9,16 +9,18 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
+from sympy import Eq, tanh
 
+from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
 from derive.certify import draw_numbers
 from derive.certify_fast import check_fast
-from derive.errors import CertificateError
+from derive.errors import CellError, CertificateError
 from derive.fast_code import print_network_fast
 from derive.lower import lower
 from derive.modules import load_package, print_network
 from derive.pipeline import write_derivation
-from tests.test_random_cells import cells
+from tests.test_random_cells import REFUSED, cells
 
 NAMES = (
     "linear",
@@ -130,9 +132,55 @@ def test_the_derivative_with_respect_to_the_inputs_is_computed_only_when_asked_f
     space = fast.Workspace()
     fast.value_and_gradient(parameters, X, t, space)
     assert not space.adjoints.delta_x.any()
-    slope = np.empty_like(X)
+    slope = np.full_like(X, np.nan)
     fast.value_and_gradient(parameters, X, t, space, input_gradient=slope)
-    assert space.adjoints.delta_x.any() and slope.any()
+    assert space.adjoints.delta_x.any() and np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("make", [lambda X: X[:, 1:].copy(), lambda X: X.astype(int), lambda X: X.tolist()])
+def test_an_array_that_cannot_take_the_input_gradient_is_refused_before_the_work(make):
+    _, fast = modules("gru")
+    parameters, X, t = numbers("gru", 3, 4)
+    with pytest.raises(ValueError, match="input_gradient is an array to write to"):
+        fast.value_and_gradient(parameters, X, t, input_gradient=make(X))
+
+
+def test_a_workspace_whose_arrays_found_no_memory_makes_them_again(monkeypatch):
+    plain, fast = modules("gru")
+    space = fast.Workspace()
+    fast.value_and_gradient(*numbers("gru", 3, 4), space)
+    longer = numbers("gru", 3, 9)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(fast, "Window", no_memory)
+        fast.value_and_gradient(*longer, space)
+    assert_alike(fast.value_and_gradient(*longer, space), plain.value_and_gradient(*longer), 1e-12)
+
+
+def test_input_products_of_different_sources_are_computed_each_by_itself():
+    D, H = Dimension("D"), Dimension("H")
+    U, V, A, W, W2 = (
+        Parameter(name, shape=shape)
+        for name, shape in (("U", (D, D)), ("V", (D, H)), ("A", (D, H)), ("W", (H, H)), ("W2", (H, H)))
+    )
+    x, e, h, t = Input("x", shape=(D,)), Intermediate("e", shape=(D,)), State("h", shape=(H,)), Target("t", shape=(H,))
+    z, q, z2, q2 = (Intermediate(name, shape=(H,)) for name in ("z", "q", "z2", "q2"))
+    equations = (
+        Eq(h[0], 0),
+        Eq(e[k], tanh(x[k] @ U)),
+        Eq(z[k], h[k - 1] @ W + e[k] @ V),
+        Eq(z2[k], h[k - 1] @ W2 + x[k] @ A),
+        Eq(q[k], logistic(z[k])),
+        Eq(q2[k], tanh(z2[k])),
+        Eq(h[k], q[k] * q2[k]),
+    )
+    quantities = (U, V, A, W, W2, x, e, h, t, z, q, z2, q2)
+    cell = Cell("two_sources", "Two sources", quantities, equations, h[T], mean(total((h[T] - t) ** 2)))
+    derivation = write_derivation(cell)
+    check_fast(cell, print_network(lower(derivation)), print_network_fast(derivation))
 
 
 @pytest.mark.parametrize("name", ["vanilla_rnn", "gru", "logistic"])
@@ -147,7 +195,7 @@ def test_a_wrong_line_of_the_fast_module_is_refused(name):
         for right, slip in wrong.items():
             if re.match(rf"\s*({re.escape(right)}|totals\.\w+{re.escape(right)})", line):
                 changed = [*lines[:position], line.replace(right, slip, 1), *lines[position + 1 :]]
-                with pytest.raises((CertificateError, NameError)), np.errstate(all="ignore"):
+                with pytest.raises(CertificateError), np.errstate(all="ignore"):
                     check_fast(cell, plain, "\n".join(changed).replace("import add,", "import add, subtract,"))
                 tried += 1
     assert tried > 8
@@ -156,7 +204,11 @@ def test_a_wrong_line_of_the_fast_module_is_refused(name):
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
 @given(cells())
 def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
-    derivation = write_derivation(cell)
+    try:
+        derivation = write_derivation(cell)
+    except CellError as error:
+        assume(REFUSED not in str(error))
+        raise
     check_fast(cell, print_network(lower(derivation)), print_network_fast(derivation))
 
 

@@ -167,7 +167,8 @@ def test_a_nonlinear_cell_is_derived_and_every_equation_holds_and_it_runs(cell, 
     points = points_for(derivation)
     entries = [check_equation(equation, points) for equation in derivation.equations]
     silent = [equation for equation, entry in zip(derivation.equations, entries, strict=True) if "values" not in entry]
-    assert len(silent) == len(cell.computed) + len(cell.parameters)  # the adjoints' definitions and the update
+    # The definitions of the adjoints, that of the input among them, and the update.
+    assert len(silent) == len(cell.computed) + 1 + len(cell.parameters)
     agrees_with_python(derivation, step)
 
 
