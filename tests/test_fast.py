@@ -90,8 +90,8 @@ def test_a_result_is_not_overwritten_by_the_next_call_in_the_workspace(name):
 def test_a_workspace_fits_itself_to_every_shape_and_type(name):
     plain, fast = modules(name)
     space = fast.Workspace()
-    for N, T, dtype in [(3, 5, np.float64), (3, 5, np.float32), (7, 2, np.float64), (3, 5, np.float64)]:
-        data = numbers(name, N, T, dtype)
+    for N, steps, dtype in [(3, 5, np.float64), (3, 5, np.float32), (7, 2, np.float64), (3, 5, np.float64)]:
+        data = numbers(name, N, steps, dtype)
         bound = 1e-12 if dtype == np.float64 else 1e-4
         assert_alike(fast.value_and_gradient(*data, space), plain.value_and_gradient(*data), bound)
 
@@ -117,11 +117,11 @@ def bytes_of(space) -> int:
 def test_recomputing_takes_memory_as_the_root_of_the_number_of_steps(name):
     plain, fast = modules(name)
     taken = {}
-    for T in (100, 1600):
-        data = numbers(name, 2, T)
+    for steps in (100, 1600):
+        data = numbers(name, 2, steps)
         space = fast.Workspace()
         assert_alike(fast.value_and_gradient(*data, space, recompute=True), plain.value_and_gradient(*data), 1e-11)
-        taken[T] = bytes_of(space)
+        taken[steps] = bytes_of(space)
     # Sixteen times the steps: four times the memory, less what does not depend on them.
     assert taken[1600] <= 4.5 * taken[100]
 
