@@ -348,7 +348,7 @@ def _check_loss(cell: Cell, wrong: Wrong) -> None:
         names = {part: Dummy() for part in average.args[0].atoms(EntrySum, SoftmaxCrossEntropy)}
         inner = average.args[0].xreplace(names)
         for part, name in names.items():
-            if varies_by_sequence(inner.diff(name)) or inner.diff(name).has(name):
+            if varies_by_sequence(inner.diff(name)) or inner.diff(name).has(*names.values()):
                 what = "a sum of entries" if isinstance(part, EntrySum) else "a cross-entropy"
                 cure = (
                     "put the function into total(…), entry by entry" if isinstance(part, EntrySum) else "leave it out"

@@ -72,10 +72,6 @@ def certify(derivation: Derivation, source: str, others: Mapping[str, str] | Non
     """
     cell = derivation.cell
     points = points_for(derivation)
-    equations = []
-    for equation in derivation.equations:
-        with in_one_line(f"cell {cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}"):
-            equations.append(check_equation(equation, points))
     gradient: dict[str, Any] = {}
     if cell.is_scalar:
         with in_one_line(f"cell {cell.name!r}, the gradient"):
@@ -85,6 +81,10 @@ def certify(derivation: Derivation, source: str, others: Mapping[str, str] | Non
             "steps": steps,
             "weights": [weight.name for weight in cell.parameters],
         }
+    equations = []
+    for equation in derivation.equations:
+        with in_one_line(f"cell {cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}"):
+            equations.append(check_equation(equation, points))
     with in_one_line(f"cell {cell.name!r}, network.py"):
         shapes = check_code(cell, source)
     for name in others or {}:

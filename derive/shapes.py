@@ -84,7 +84,9 @@ def form_of(expression: Expr) -> Form:
         case EntrySum():
             inner = form_of(expression.args[0])
             if not inner.shape:
-                raise ShapeError(f"{expression}: total is of the entries of a row, and this is a number; leave it out")
+                raise ShapeError(
+                    f"{expression}: total is of the entries of a row, and this is a number", "leave total out"
+                )
             return Form(inner.per_sequence, ())
         case Sum():
             return form_of(expression.function)

@@ -307,6 +307,11 @@ REFUSED = {
         (zero, first, output_map),
         mean(softmax_cross_entropy(y[T], label) ** 2),
     ),
+    "a product of a cross-entropy and a sum": (
+        (Wx, Wh, V, x, h, y, label),
+        (zero, first, output_map),
+        mean(softmax_cross_entropy(y[T], label) * total(y[T])),
+    ),
     "a calculation with a label": (
         (Wx, Wh, V, x, h, y, label),
         (zero, first, output_map),
@@ -369,6 +374,7 @@ WORDS = {
     "a cross-entropy in a step": "there is no rule for SoftmaxCrossEntropy",
     "a sum over the batch in a step": "there is no rule for BatchSum",
     "a function of a cross-entropy": "a function of a cross-entropy",
+    "a product of a cross-entropy and a sum": "a function of a",
     "a calculation with a label": "a calculation with the label label",
     "a cross-entropy with a target of numbers": "compares with t, which is no label",
     "a state that leads nowhere": "state 'c': the loss does not depend on it",
