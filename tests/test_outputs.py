@@ -82,10 +82,10 @@ def test_a_wrong_equation_stops_everything_with_both_values_and_the_point(rule, 
     assert content(tmp_path) == before
 
 
-def test_a_wrong_recurrence_stops_everything_with_the_equation(tmp_path, monkeypatch, capsys):
+def test_a_wrong_recurrence_stops_everything_with_the_weight(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Ledger, "equation", breaking("adjoint recurrence"))
     assert main(["linear", "--out", str(tmp_path / "out")]) == 1
-    assert re.match(r"derive: error: cell 'linear', equation \(\d+\) delta", capsys.readouterr().err)
+    assert re.match(r"derive: error: cell 'linear', T = \d+: the derived gradient for W\w+", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
