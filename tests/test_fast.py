@@ -107,7 +107,9 @@ def test_threads_without_a_workspace_do_not_disturb_one_another():
 
 def bytes_of(space) -> int:
     """What the arrays of a workspace take."""
-    owners = {id(each): each for each in (*space.windows, space.adjoints, space.spare)}.values()
+    owners = {
+        id(each): each for each in (*space.windows, space.adjoints, getattr(space, "spare", None)) if each
+    }.values()
     arrays = [array for owner in owners for array in vars(owner).values() if isinstance(array, np.ndarray)]
     starts = [array for start in space.starts for array in start]
     return sum(array.nbytes for array in (*arrays, *starts) if array.base is None)

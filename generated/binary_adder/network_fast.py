@@ -153,7 +153,8 @@ class Workspace:
             [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
         )
         self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints, self.spare = Adjoints(m, N, sizes, dtype), Spare(N, sizes, dtype)
+        self.adjoints = Adjoints(m, N, sizes, dtype)
+        self.spare = Spare(N, sizes, dtype)
         self.recompute, self.t = recompute, np.zeros(0)
         self.starts: list[list[Array]] = []
         self._key = key

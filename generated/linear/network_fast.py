@@ -71,13 +71,6 @@ class Adjoints:
         self.delta_x: Array = np.zeros((m, N), dtype)
 
 
-class Spare:
-    """Arrays of one step, for what no other step needs."""
-
-    def __init__(self, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        pass
-
-
 class Totals:
     """The sums over the windows that the gradients are."""
 
@@ -116,7 +109,7 @@ class Workspace:
             [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
         )
         self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints, self.spare = Adjoints(m, N, sizes, dtype), Spare(N, sizes, dtype)
+        self.adjoints = Adjoints(m, N, sizes, dtype)
         self.recompute, self.t = recompute, np.zeros(0)
         self.starts: list[list[Array]] = []
         self._key = key
