@@ -23,7 +23,8 @@ Array = Any
 Number = Any
 
 WINDOW_BYTES = 8_000_000
-"""How large the arrays of the way back may become: about what stays in the cache."""
+"""How many bytes the arrays of the way back take at most, unless that is less than two steps: about what stays in the
+cache."""
 
 
 class Weights:
@@ -100,9 +101,8 @@ class Workspace:
             return
         self._key = None  # until all arrays are there: there may be no memory for them
         self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
-        probe = Adjoints(1, N, sizes, dtype)
-        step = sum(array.nbytes for array in vars(probe).values() if isinstance(array, np.ndarray)) // 3
-        m = isqrt(T - 1) + 1 if recompute else WINDOW_BYTES // max(step, 1)
+        one, two = (bytes_of(Adjoints(m, N, sizes, dtype)) for m in (1, 2))
+        m = isqrt(T - 1) + 1 if recompute else 1 + (WINDOW_BYTES - one) // (two - one)
         m = min(T, max(m, 2))
         count = -(-T // m)
         self.windows = (
@@ -180,6 +180,12 @@ def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
     if not fits or not array.flags.writeable:
         found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
+
+
+def bytes_of(owner: Any) -> int:
+    """What the arrays of an object take; those that are parts of others take nothing."""
+    arrays = [array for array in vars(owner).values() if isinstance(array, np.ndarray)]
+    return sum(array.nbytes for array in arrays if array.base is None)
 
 
 def prepared(
