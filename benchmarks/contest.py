@@ -114,7 +114,8 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise OutOfTimeError
 
     previous = signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again every second: one that comes while a destructor or a callback of the garbage collector runs is lost.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
