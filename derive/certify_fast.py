@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from derive.cell import Cell
-from derive.certify import CODE_BOUND, ROUNDINGS, SHAPES, alike, complex_step_of_inputs, draw_numbers
+from derive.certify_code import CODE_BOUND, ROUNDINGS, SHAPES, alike, complex_step_of_inputs, draw_numbers
 from derive.errors import CertificateError
 from derive.modules import load_package
 from derive.points import LARGEST

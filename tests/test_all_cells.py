@@ -16,7 +16,7 @@ from ruff import find_ruff_bin
 
 from derive.__main__ import find_cells
 from derive.cell import Cell
-from derive.certify import draw_numbers
+from derive.certify_code import draw_numbers
 from derive.lower import lower
 from derive.modules import load, print_network
 from derive.outputs import files_of_cell, formatted

@@ -12,7 +12,10 @@ from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp,
 from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
 from derive.cells import character_model, vanilla_rnn
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
-from derive.certify import certify, check_against_diff, check_code, check_equation, points_for
+from derive.certify import certify
+from derive.certify_code import check_code
+from derive.certify_equations import check_equation, points_for
+from derive.certify_gradient import check_against_diff
 from derive.derivation import Derivation, Equation
 from derive.lower import lower
 from derive.modules import print_network

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
-from derive.certify import draw_numbers
+from derive.certify_code import draw_numbers
 from derive.certify_fast import check_fast
 from derive.errors import CellError, CertificateError
 from derive.fast_code import print_network_fast

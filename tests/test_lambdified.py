@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from derive import cells
-from derive.certify import draw_numbers
+from derive.certify_code import draw_numbers
 from derive.lambdified import Lambdified
 from derive.lower import lower
 from derive.modules import load, print_network

@@ -25,7 +25,7 @@ from derive import (
     softplus,
     total,
 )
-from derive.certify import check_code
+from derive.certify_code import check_code
 from derive.lambdified import Lambdified
 from derive.lower import lower
 from derive.modules import load, print_network

@@ -17,7 +17,8 @@ from sympy.matrices import MatrixBase
 from derive import CertificateError
 from derive.__main__ import find_cells
 from derive.adjoints import partial
-from derive.certify import check_code, check_equation, points_for
+from derive.certify_code import check_code
+from derive.certify_equations import check_equation, points_for
 from derive.derivation import Derivation
 from derive.lower import lower
 from derive.modules import print_network

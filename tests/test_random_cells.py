@@ -33,7 +33,8 @@ from derive import (
     softplus,
     total,
 )
-from derive.certify import certify, complex_step, draw_numbers
+from derive.certify import certify
+from derive.certify_code import complex_step, draw_numbers
 from derive.html import print_html
 from derive.lower import lower
 from derive.markdown import print_markdown

@@ -10,7 +10,8 @@ import pytest
 from sympy import Eq
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
-from derive.certify import certify, check_beside
+from derive.certify import certify
+from derive.certify_code import check_beside
 from derive.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.errors import CertificateError
 from derive.lower import lower
