@@ -1,11 +1,11 @@
 """Proves a derivation against what did not produce it, and says so in a certificate.
 
-| what               | against                                                             | how exactly     | where               |
-|--------------------|---------------------------------------------------------------------|-----------------|---------------------|
-| the gradient       | SymPy's `diff` of the nested loss, T = 1 … 4, of a cell of numbers  | symbolically    | `certify_gradient`  |
-| every equation     | both sides on their own, derivatives taken numerically              | 30 digits       | `certify_equations` |
-| the generated code | the cell, interpreted, and the complex-step derivative of its loss  | 1e-12, relative | `certify_code`      |
-| network_fast.py    | network.py                                                          | 1e-12, relative | `certify_fast`      |
+| what            | against                                                 | how exactly     | where               |
+|-----------------|---------------------------------------------------------|-----------------|---------------------|
+| the gradient    | SymPy's `diff` of the nested loss, in a cell of numbers | symbolically    | `certify_gradient`  |
+| every equation  | both sides on their own, derivatives taken numerically  | 30 digits       | `certify_equations` |
+| network.py      | the cell, interpreted, and the complex step of its loss | 1e-12, relative | `certify_code`      |
+| network_fast.py | network.py                                              | 1e-12, relative | `certify_fast`      |
 
 The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
 """

@@ -14,14 +14,7 @@ from derive.cell import Cell
 from derive.errors import CertificateError
 from derive.evaluate import Point, Value
 from derive.modules import load, load_package, print_example
-from derive.points import (
-    ATTEMPTS,
-    NUDGE,
-    is_real,
-    number_of_classes,
-    point_of,
-    small_sizes,
-)
+from derive.points import ATTEMPTS, NUDGE, is_real, number_of_classes, point_of, small_sizes
 from derive.quantities import Label, T, k
 
 COMPLEX_STEP = 1e-30

@@ -14,15 +14,7 @@ from derive.cell import Cell
 from derive.derivation import Derivation, Equation
 from derive.errors import CellError, CertificateError
 from derive.evaluate import Point
-from derive.points import (
-    NUDGE,
-    example_point,
-    fitting_point,
-    is_real,
-    random_point,
-    starts,
-    with_rates,
-)
+from derive.points import NUDGE, example_point, fitting_point, is_real, random_point, starts, with_rates
 from derive.quantities import T, k
 from derive.rules import ADJOINT, LOCAL_PARTIAL, Relation
 from derive.unroll import MOST_WRITTEN_OUT

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
+Wrong: TypeAlias = Callable[[str, str, str], NoReturn]
+"""Reports a mistake in the description of a cell: where, what, and the cure."""
+
 
 class DeriveError(Exception):
     """An error that its reader can mend; the command line prints it as one line.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import difflib
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from sympy import Symbol
 
+from derive.errors import Wrong
 from derive.optimizers import METHODS
 from derive.quantities import N, T
 from derive.runtime import tasks as runtime
@@ -50,7 +51,7 @@ def shapes_of_data(task: str, arguments: tuple[tuple[str, int], ...]) -> tuple[t
     return data.X.shape, data.t.shape
 
 
-def check_task(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str], NoReturn]) -> None:
+def check_task(cell: Cell, example: TaskExample, wrong: Wrong) -> None:
     """Finds the first mistake in an example that names a task, and reports it by `wrong`."""
 
     def known(where: str, name: Any, names: Collection[str]) -> None:
@@ -96,7 +97,7 @@ def check_task(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str]
     _check_data(cell, example, wrong)
 
 
-def _check_data(cell: Cell, example: TaskExample, wrong: Callable[[str, str, str], NoReturn]) -> None:
+def _check_data(cell: Cell, example: TaskExample, wrong: Wrong) -> None:
     """The data that the task makes must have the shapes of the cell's input and target."""
     try:
         shapes = shapes_of_data(example.task, tuple(example.arguments.items()))

@@ -25,9 +25,9 @@ from derive import (
 )
 from derive.__main__ import find_cells
 from derive.adjoints import THROUGH
-from derive.cell_checks import IN_A_STEP
 from derive.derivation import Derivation, Table
 from derive.document import Format
+from derive.equation_checks import IN_A_STEP
 from derive.laws import LAWS, table_of_laws
 from derive.markdown import Markdown
 from derive.operations import ELEMENTWISE, logistic_cross_entropy
