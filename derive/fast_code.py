@@ -7,18 +7,20 @@ functions that begin by giving everything its own name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from sympy import Add, Expr, S, Sum
+from sympy import Expr
 
 from derive.cell import Cell
 from derive.derivation import Derivation, Equation
-from derive.fast_lines import Block, Itself, Layout
-from derive.fast_plan import Stack, height, plan, runs_of
+from derive.fast_calls import Layout
+from derive.fast_gradients import GradientSums, indented
+from derive.fast_lines import Block
+from derive.fast_plan import height, plan
 from derive.modules import classes_of, shape_of_targets
 from derive.numpy_code import OWN_OPERATIONS
-from derive.operations import ELEMENTWISE, BatchMean, BatchOuter, BatchSum
-from derive.quantities import At, Dimension, N, Quantity, T, indexed_of, k
+from derive.operations import ELEMENTWISE, BatchMean
+from derive.quantities import Dimension, N, T, indexed_of, k
 from derive.templating import render
 
 
@@ -33,7 +35,6 @@ class FastModule:
         self._plan = plan(derivation)
         self._staged, self._cell = derivation.staged, derivation.cell
         self.layout = Layout()
-        self._gradients: dict[str, str] = {}
         self.functions = {
             "hoisted": self._bulk_function(self._staged.before),
             "run": self._run(),
@@ -43,10 +44,11 @@ class FastModule:
             "hoisted_back": self._bulk_function(self._staged.bulk, "window.n + 1"),
             "run_back": self._run_back(),
         }
-        self.functions |= self._add_up()
+        self.gradients = GradientSums(self._plan, self.layout)
+        self.functions["add_up"] = self._with_header(self.gradients.every, "window.n + 1")
+        self.functions["add_ends"] = self._with_header(self.gradients.ends)
         self.functions["inputs"] = self._inputs()
         self.start = self._start(derivation)
-        self._find_ahead()
 
     # --- the functions ---
 
@@ -64,7 +66,7 @@ class FastModule:
         block = self._block()
         block.forward_step()
         if block.lines:
-            block.lines = ["for k in range(1, stop):", *_indented(block.lines)]
+            block.lines = ["for k in range(1, stop):", *indented(block.lines)]
         return self._with_header(block)
 
     def _finish(self) -> list[str]:
@@ -99,20 +101,20 @@ class FastModule:
         staged, block = self._staged, self._block()
         in_bulk = {e.lhs.quantity for e in staged.bulk} if not self._cell.has_own_last_step else set()
         block.back_step(e for e in staged.start if e.lhs.quantity not in in_bulk)
-        lines = ["if window.is_last:", *_indented(block.lines)] if block.lines else []
+        lines = ["if window.is_last:", *indented(block.lines)] if block.lines else []
         if staged.before_last:
             block.lines = []
             block.back_step(staged.before_last)
-            lines += ["if window.is_last and n > 1:", *_indented(block.lines)]
+            lines += ["if window.is_last and n > 1:", *indented(block.lines)]
         skip = 2 if staged.before_last else 1
         block.lines = []
         block.back_step(staged.back)
         if block.lines:
-            lines += [f"for k in range(n - {skip} if window.is_last else n, 0, -1):", *_indented(block.lines)]
+            lines += [f"for k in range(n - {skip} if window.is_last else n, 0, -1):", *indented(block.lines)]
         block.lines = []
         block.back_step(staged.first)
         if block.lines:
-            lines += ["if window.is_first:", *_indented(block.lines)]
+            lines += ["if window.is_first:", *indented(block.lines)]
         block.lines = lines
         return self._with_header(block)
 
@@ -122,7 +124,7 @@ class FastModule:
         every, *own = self._staged.inputs
         block.say(every)
         name = every.lhs.quantity.name
-        self.layout.bulks[name] = height([every.lhs.quantity]) if every.lhs.quantity.dimensions else ""
+        self.layout.scratch[name] = height([every.lhs.quantity]) if every.lhs.quantity.dimensions else ""
         block.write(block.with_stacked(every.rhs, bulk=True), f"{name}[: stop - 1]", bulk=True)
         block.arrays.add(name)
         if own:
@@ -130,128 +132,10 @@ class FastModule:
             ends.say(*own)
             ends.write(own[0].rhs, f"{name}[n - 1]")
             ends.arrays.add(name)
-            ends.lines = ["if window.is_last:", *_indented(ends.lines)]
+            ends.lines = ["if window.is_last:", *indented(ends.lines)]
             self.functions["inputs_end"] = self._with_header(ends)
         self.input_adjoint = name
         return self._with_header(block)
-
-    # --- the gradients ---
-
-    def _add_up(self) -> dict[str, list[str]]:
-        """The function for what every step adds, and that for what the first and the last one add."""
-        block, ends = self._block(), self._block()
-        stacked, others = self._sort_gradients()
-        self._stacked_gradients(block, stacked)
-        once: dict[str, list[str]] = {"is_first": [], "is_last": []}
-        for equation, term in others:
-            name = equation.lhs.args[1].name
-            total = f"totals.gradient_{name}"
-            self.layout.totals[f"gradient_{name}"] = name
-            inside = term.function if isinstance(term, Sum) else term
-            times = "T * " if isinstance(term, Sum) else ""
-            atoms = indexed_of(inside)
-            if not atoms and not inside.has(BatchSum, BatchMean):
-                once["is_last"] += [f"# ({equation.number})", f"{total} += {times}({self._raw(inside)})"]
-            elif not isinstance(term, Sum):
-                text = f"{total} += {ends.text(inside, bulk=False)}"
-                once["is_first" if S.Zero in {a.index for a in atoms} else "is_last"] += [
-                    f"# ({equation.number})",
-                    text,
-                ]
-            elif term.limits[0][2] == T:
-                block.lines += [f"# ({equation.number})", f"{total} += {block.text(inside, bulk=True)}"]
-            else:
-                # The last step has a term of its own.
-                ends.lines += [f"# ({equation.number})", "for k in range(1, n if window.is_last else n + 1):"]
-                ends.lines += [f"    {total} += {ends.text(inside, bulk=False)}"]
-        for condition, body in once.items():
-            if body:
-                ends.lines += [f"if window.{condition}:", *_indented(body)]
-        return {"add_up": self._with_header(block, "window.n + 1"), "add_ends": self._with_header(ends)}
-
-    def _raw(self, expression: Expr) -> str:
-        """An expression of weights, each in its own shape."""
-        for parameter in self._cell.parameters:
-            if expression.has(parameter):
-                self.layout.weights[f"{parameter.name}_itself"] = parameter.name
-        return Itself().doprint(expression)
-
-    def _sort_gradients(self) -> tuple[list[tuple[Equation, Expr, Quantity]], list[tuple[Equation, Expr]]]:
-        """The terms Σ_k Lᵀ δ_k and Σ_k δ_k of stacked adjoints, as (equation, L or 1, δ), and all others."""
-        stacked, others = [], []
-        for equation in self._staged.gradients:
-            terms = Add.make_args(equation.rhs)
-            for term in terms:
-                inside = term.function if isinstance(term, Sum) and term.limits[0][2] == T else None
-                delta = None
-                if len(terms) == 1 and isinstance(inside, BatchOuter | BatchSum):
-                    left, right = (S.One, inside.args[0]) if isinstance(inside, BatchSum) else inside.args
-                    plain = isinstance(right, At) and right.index == k and right.quantity in self._plan.deltas.members
-                    delta = right.quantity if plain and (left == 1 or isinstance(left, At)) else None
-                if delta is None:
-                    others.append((equation, term))
-                else:
-                    stacked.append((equation, left, delta))
-        return stacked, others
-
-    def _stacked_gradients(self, block: Block, stacked: list[tuple[Equation, Expr, Quantity]]) -> None:
-        """One matrix product for all gradients that share their factors.
-
-        The left factors stand on one another in the array `left`, and a row of ones below them makes the sums of the
-        adjoints part of the product. Those that take part in no product are summed up by themselves.
-        """
-        deltas = self._plan.deltas
-        lefts_of: dict[tuple[Quantity, ...], list[At]] = {}
-        for left in dict.fromkeys(left for _, left, _ in stacked if left != 1):
-            for run in runs_of((delta for _, other, delta in stacked if other == left), deltas):
-                lefts_of.setdefault(run, []).append(left)
-        if not lefts_of:
-            self._sums(block, stacked)
-            return
-        bare = {delta for _, left, delta in stacked if left == 1}
-        with_ones = max(lefts_of, key=lambda run: len(bare & set(run)))
-        runs = sorted(lefts_of, key=lambda run: run == with_ones)
-        above = [left for run in runs for left in lefts_of[run]]
-        self.layout.bulks |= {
-            "left": f"{height([left.quantity for left in above])} + 1",
-            "right": height(deltas.members),
-        }
-        block.arrays |= {"left", "right"}
-        block.lines.append(f"columns({block.slice(block.array_of(deltas), k, bulk=True)}, right)")
-        for position, left in enumerate(above):
-            block.lines.append(f"columns({block.place(left, bulk=True)}, left[{_rows(above, position, position)}])")
-        left_out = list(stacked)
-        first = 0
-        for number, run in enumerate(runs):
-            mine, ones = lefts_of[run], run == with_ones
-            name = "products" if len(runs) == 1 else f"products_{number + 1}"
-            one = " + 1" if ones else ""
-            self.layout.totals[name] = f"({height([left.quantity for left in mine])}{one}, {height(run)})"
-            members = [each for each in left_out if each[2] in run and (each[1] in mine or (ones and each[1] == 1))]
-            left_out = [each for each in left_out if each not in members]
-            for equation, left, delta in members:
-                last = height([each.quantity for each in mine])
-                rows = last if left == 1 else _rows(mine, mine.index(left), mine.index(left))
-                place = f"totals.{name}[{rows}, {Stack('', run).rows(delta, delta)}].copy()"
-                self._gradients[equation.lhs.args[1].name] = place
-            numbers = ", ".join(f"({equation.number})" for equation, _, _ in members)
-            rows = f"{_rows(above, first, first + len(mine) - 1)}{one}"
-            factors = f"left[{rows}, : n * N].dot(right[{deltas.rows(run[0], run[-1])}, : n * N].T)"
-            block.lines += [f"# {numbers}", f"totals.{name} += {factors}"]
-            first += len(mine)
-        self._sums(block, left_out)
-
-    def _sums(self, block: Block, terms: list[tuple[Equation, Expr, Quantity]]) -> None:
-        """Gradients by themselves."""
-        for equation, left, delta in terms:
-            weight = equation.lhs.args[1].name
-            self.layout.totals[f"gradient_{weight}"] = weight
-            inside = BatchSum(delta[k]) if left == 1 else BatchOuter(left, delta[k])
-            block.lines += [f"# ({equation.number})", f"totals.gradient_{weight} += {block.text(inside, bulk=True)}"]
-
-    def gradient_of(self, weight: str) -> str:
-        """Where the gradient with respect to a weight is when all windows are done."""
-        return self._gradients.get(weight, f"totals.gradient_{weight}")
 
     # --- what the functions need ---
 
@@ -283,28 +167,26 @@ class FastModule:
         return [*header, *block.lines]
 
     def _owner(self, name: str) -> str:
-        """Which class an array belongs to."""
-        return "adjoints" if name in self._back_names() else "window"
-
-    def _back_names(self) -> set[str]:
-        """The arrays of the way back."""
-        staged = self._staged
+        """Which class an array belongs to, or a part of one."""
+        staged, base = self._staged, base_of(self.layout.views.get(name, name))
         blocks = (staged.bulk, staged.back, staged.start, staged.before_last, staged.first, staged.inputs)
         names = {equation.lhs.quantity.name for block in blocks for equation in block}
-        names |= {"deltas", "slopes", "left", "right", *self.layout.bulks}
-        return names | {view for view in self.layout.views if view.startswith(("deltas_", "slopes_"))}
+        names |= {self._plan.deltas.array, self._plan.slopes.array} if self._plan.deltas.members else set()
+        return "adjoints" if base in names | set(self.layout.scratch) else "window"
 
-    def _find_ahead(self) -> None:
-        """The quantities that the way back reads one step ahead: what must be carried from window to window."""
-        atoms = {a for e in self._staged.back for a in indexed_of(e.rhs) if a.index == k + 1}
+    @property
+    def carried(self) -> list[str]:
+        """What a step reads of the step before."""
+        read = {a.quantity for e in self._staged.step for a in indexed_of(e.rhs) if a.index == k - 1}
+        return sorted(quantity.name for quantity in read | {*self._cell.states})
+
+    @property
+    def ahead(self) -> dict[str, list[str]]:
+        """What the way back reads one step ahead, by its owner: it is carried from window to window."""
         stacks = {q: stack.array for stack in (self._plan.deltas, self._plan.slopes) for q in stack.members}
-        names = {a.quantity: stacks.get(a.quantity, a.quantity.name) for a in atoms}
-        self.ahead = sorted({name for q, name in names.items() if name not in self._back_names()})
-        self.ahead_back = sorted({name for q, name in names.items() if name in self._back_names()})
-        self.carried = sorted(
-            {a.quantity.name for e in self._staged.step for a in indexed_of(e.rhs) if a.index == k - 1}
-            | {s.name for s in self._cell.states}
-        )
+        atoms = {a for e in self._staged.back for a in indexed_of(e.rhs) if a.index == k + 1}
+        names = sorted({stacks.get(atom.quantity, atom.quantity.name) for atom in atoms})
+        return {owner: [name for name in names if self._owner(name) == owner] for owner in ("window", "adjoints")}
 
     def arrays(self, owner: str) -> list[tuple[str, str]]:
         """The arrays of the window or of the adjoints, each with its code: stacks, their members as views, others."""
@@ -323,8 +205,7 @@ class FastModule:
                 dtype = "np.intp" if self._is_label(name) else "dtype"
                 found[name] = f"np.zeros((m + 2, {f'{rows}, ' if rows else ''}N), {dtype})"
         for name, code in self.layout.views.items():
-            array = code.split("[")[0].split(".")[0]
-            if array in found and self._owner(name) == owner:
+            if base_of(code) in found:
                 found[name] = f"self.{code}"
         return list(found.items())
 
@@ -342,12 +223,12 @@ class FastModule:
             name: f"np.zeros({f'({rows}, N)' if rows else 'N'}, dtype)" for name, rows in self.layout.spares.items()
         }
         for name, code in self.layout.views.items():
-            if code.split("[")[0] in self.layout.spares:
+            if base_of(code) in self.layout.spares:
                 found[name] = f"self.{code}"
         return list(found.items())
 
-    def bulks(self) -> list[tuple[str, str]]:
-        """The arrays for values in between, each with its code."""
+    def scratch(self) -> list[tuple[str, str]]:
+        """The arrays of a window's steps for values in between, each with its code."""
         return [
             (
                 name,
@@ -355,7 +236,7 @@ class FastModule:
                 if name in ("left", "right")
                 else f"np.zeros((m, {f'{rows}, ' if rows else ''}N), dtype)",
             )
-            for name, rows in self.layout.bulks.items()
+            for name, rows in self.layout.scratch.items()
         ]
 
 
@@ -387,7 +268,7 @@ def print_network_fast(derivation: Derivation) -> str:
         "sizes": [(str(d), _size(cell, d)) for d in cell.dimensions],
         "weights_used": [p.name for p in cell.parameters if any(mentions(each, p.name) for each in made)],
         "sizes_used_by_weights": [str(d) for d in cell.dimensions if any(mentions(each, str(d)) for each in made)],
-        "gradients": [module.gradient_of(p.name) for p in cell.parameters],
+        "gradients": [module.gradients.place_of(p.name) for p in cell.parameters],
         "totals": [(name, _zeros(code)) for name, code in module.layout.totals.items()],
         "sizes_of": lambda pairs: [str(d) for d in cell.dimensions if any(mentions(c, str(d)) for _, c in pairs)],
         "uses": mentions,
@@ -395,7 +276,7 @@ def print_network_fast(derivation: Derivation) -> str:
         "sizes_of_gradients": [
             str(d)
             for d in cell.dimensions
-            if any(mentions(module.gradient_of(p.name), str(d)) for p in cell.parameters)
+            if any(mentions(module.gradients.place_of(p.name), str(d)) for p in cell.parameters)
         ],
         "own_last_step": cell.has_own_last_step,
         "X_shape": " × ".join(map(str, ["N", "T", *x.dimensions])),
@@ -430,10 +311,9 @@ def _size(cell: Cell, dimension: Dimension) -> str:
     return f"X.shape[{2 + cell.inputs[0].dimensions.index(dimension)}]"
 
 
-def _rows(lefts: Sequence[At], first: int, last: int) -> str:
-    """The rows from one of some stacked factors to another, as code."""
-    heights = [left.quantity for left in lefts]
-    return f"{height(heights[:first])}:{height(heights[: last + 1])}"
+def base_of(code: str) -> str:
+    """The array that some code is a part of: `deltas` of `deltas[:, H:].reshape(…)`."""
+    return re.split(r"[\[.]", code)[0]
 
 
 def code_of(lines: Iterable[str]) -> str:
@@ -444,8 +324,3 @@ def code_of(lines: Iterable[str]) -> str:
 def mentions(code: str, name: str) -> bool:
     """Whether a name stands in code, other than as an attribute or in a string."""
     return re.search(rf"(?<![\w.\"]){name}\b(?!\")", code) is not None
-
-
-def _indented(lines: Iterable[str], by: int = 4) -> list[str]:
-    """Lines within a block."""
-    return [" " * by + line for line in lines]

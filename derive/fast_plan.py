@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sympy import Add, Expr, Function, Mul, tanh
 
 from derive.cell import Cell
-from derive.derivation import Derivation, Staged
+from derive.derivation import Derivation, Equation, Staged
 from derive.numpy_code import Code
 from derive.operations import ELEMENTWISE, logistic
 from derive.quantities import Adjoint, At, Product, Quantity, Shorthand, indexed_of, k
@@ -134,7 +135,7 @@ class _Planner:
     def __init__(self, derivation: Derivation) -> None:
         self._derivation, self._cell, self._staged = derivation, derivation.cell, derivation.staged
         self._step = {e.lhs.quantity: e.rhs for e in self._staged.step}
-        self._back = {e.lhs.quantity: e.rhs for e in self._staged.back}
+        self._back = {e.lhs.quantity: e for e in self._staged.back}
         self._of = {adjoint.of: adjoint for adjoint in derivation.backward.adjoints.values()}
         self._kept = self._find_kept()
 
@@ -248,20 +249,17 @@ class _Planner:
 
     def _source(self, z: Quantity) -> Quantity | None:
         """The adjoint that the adjoint of z is a multiple of."""
-        right = self._back.get(self._of[z])
-        if not isinstance(right, Mul):
+        equation = self._back.get(self._of[z])
+        if equation is None or not isinstance(equation.rhs, Mul):
             return None
-        adjoints = [a.quantity for a in right.args if isinstance(a, At) and isinstance(a.quantity, Adjoint)]
+        adjoints = [a.quantity for a in equation.rhs.args if isinstance(a, At) and isinstance(a.quantity, Adjoint)]
         return adjoints[0] if len(adjoints) == 1 else None
 
     def _slope_of(self, delta: Adjoint) -> Quantity | None:
-        """λ, where the equation back of an adjoint is δ_k = λ_k δ'_k."""
-        right = self._back[delta]
-        if not isinstance(right, Mul) or len(right.args) != 2 or self._source(delta.of) is None:
-            return None
-        slopes = [a.quantity for a in right.args if isinstance(a, At) and isinstance(a.quantity, Shorthand)]
-        mine = {e.lhs.quantity for e in self._staged.bulk}
-        return slopes[0] if len(slopes) == 1 and slopes[0] in mine else None
+        """λ, where the equation back of an adjoint is δ_k = λ_k δ'_k, and λ is computed in bulk."""
+        multiple = multiple_of(self._back[delta])
+        in_bulk = {equation.lhs.quantity for equation in self._staged.bulk}
+        return multiple.slope.quantity if multiple and multiple.slope.quantity in in_bulk else None
 
     def _groups(self, members: Sequence[Quantity], number: int) -> Iterable[Group]:
         """Runs of members whose values are functions of them: σ and tanh together, others by function."""
@@ -286,6 +284,23 @@ def input_product(part: Shorthand) -> InputProduct | None:
         return None
     source, weight = products[0].args
     return InputProduct(source, weight, Add(*bias))
+
+
+class Multiple(NamedTuple):
+    """The right-hand side of δ_k = λ_k δ'_k."""
+
+    slope: At
+    adjoint: At
+
+
+def multiple_of(equation: Equation) -> Multiple | None:
+    """λ_k and δ'_k where an equation is δ_k = λ_k δ'_k."""
+    right = equation.rhs
+    if not isinstance(right, Mul) or len(right.args) != 2 or not all(isinstance(a, At) for a in right.args):
+        return None
+    slopes = [a for a in right.args if isinstance(a.quantity, Shorthand) and a.index == equation.lhs.index]
+    others = [a for a in right.args if isinstance(a.quantity, Adjoint) and a.index == equation.lhs.index]
+    return Multiple(slopes[0], others[0]) if len(slopes) == len(others) == 1 else None
 
 
 def runs_of(wanted: Iterable[Quantity], stack: Stack) -> list[tuple[Quantity, ...]]:
