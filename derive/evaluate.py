@@ -48,7 +48,6 @@ from derive.quantities import (
     N,
     Product,
     Quantity,
-    Shorthand,
     T,
     Transpose,
     k,
@@ -236,8 +235,6 @@ class Point:
         quantity = quantity_of(atom)
         if isinstance(atom, At):
             atom = quantity[int(self._compute(atom.index, values, index))]
-        if isinstance(quantity, Shorthand):
-            return self._compute(quantity.value, values, {**index, k: int(atom.index)})
         if isinstance(quantity, Adjoint):
             return self._total(LOSS, (quantity.of[atom.index],), {})
         if isinstance(quantity, Abbreviation):

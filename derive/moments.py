@@ -16,7 +16,7 @@ from derive.closed_form import Affine, j, m
 from derive.derivation import Equation, Ledger, Moments, Range
 from derive.one_pass import fresh_letters
 from derive.operations import BatchMean, BatchSum, Total
-from derive.quantities import LOSS, Moment, N, Parameter, Polynomial, T, k
+from derive.quantities import LOSS, Moment, N, Parameter, SharedAbbreviation, T, k
 from derive.rules import DIFFERENTIATE_POLYNOMIAL, MULTIPLY_OUT, NAME_SUM
 
 
@@ -77,7 +77,7 @@ def write_moments(
     factor, of_factor = a, None
     if not isinstance(a, Parameter):  # a power of a product would fall apart into powers of its factors
         letter = next(letter for letter in fresh_letters(cell) if letter not in used)
-        factor = Polynomial(letter, letter, "the factor of the recurrence", ((a, *once),))
+        factor = SharedAbbreviation(letter, letter, "the factor of the recurrence", ((a, *once),))
         of_factor = ledger.equation(factor, a, NAME_SUM, (closed,))
     # x_i x_j a^{(T-i) + (T-j)}: for the power m it is i = 2T - m - j, and both lie between 1 and T.
     pairs = x[j] * x[2 * T - m - j]
@@ -86,15 +86,15 @@ def write_moments(
     of_inputs = ((small, S.Zero, T - 1), (large, T, 2 * T - 2))
     c = Moment("c", unlike(cell, "c", "c")[1], "the inputs with themselves", of_inputs, m)
     b = Moment("b", unlike(cell, "b", "b")[1], "the inputs with the targets", ((with_target, S.Zero, T - 1),), m)
-    tau = Polynomial(*unlike(cell, "tau", r"\tau"), "the targets with themselves", ((square, *once),))
+    tau = SharedAbbreviation(*unlike(cell, "tau", r"\tau"), "the targets with themselves", ((square, *once),))
     products = tuple(
         ledger.equation(c[m], right, NAME_SUM, (closed,), (Range(m, first, last),)) for right, first, last in of_inputs
     )
     cross = ledger.equation(b[m], with_target, NAME_SUM, (closed,), (Range(m, S.Zero, T - 1),))
     squares = ledger.equation(tau, square, NAME_SUM, (closed,))
 
-    def polynomial(name: str, latex: str, right: Expr, source: Equation) -> tuple[Polynomial, Equation]:
-        named = Polynomial(*unlike(cell, name, latex), "a polynomial of the factor", ((right, *once),))
+    def polynomial(name: str, latex: str, right: Expr, source: Equation) -> tuple[SharedAbbreviation, Equation]:
+        named = SharedAbbreviation(*unlike(cell, name, latex), "a polynomial of the factor", ((right, *once),))
         return named, ledger.equation(named, right, NAME_SUM, (source,))
 
     C, of_C = polynomial("C", "C", Sum(c[m] * factor**m, (m, S.Zero, 2 * T - 2)), products[0])

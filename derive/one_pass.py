@@ -15,7 +15,7 @@ from derive.cell import Cell
 from derive.closed_form import Affine, batch_sum, geometric, j, pull_out, slope
 from derive.derivation import Backward, Equation, Ledger, OnePass
 from derive.operations import BatchMean, Total
-from derive.quantities import LOSS, Abbreviation, Parameter, Polynomial, T, k, varies_by_sequence
+from derive.quantities import LOSS, Abbreviation, Parameter, SharedAbbreviation, T, k, varies_by_sequence
 from derive.rules import CHAIN_CLOSED_FORM, NAME_SUM, WITH_NAMES
 
 LETTERS = "uvpqghwz"
@@ -64,7 +64,7 @@ def write_one_pass(
     for part, equation in ((last, closed), *((bent[weight], slopes[weight]) for weight in cell.parameters)):
         for total in sorted(part.atoms(Sum) - set(names), key=str):
             letter = next(letters)
-            kind = Abbreviation if varies_by_sequence(total) else Polynomial
+            kind = Abbreviation if varies_by_sequence(total) else SharedAbbreviation
             names[total] = kind(letter, letter, "a sum over the steps", ((total, S.Zero, S.Zero),))
             written.append(ledger.equation(names[total], total, NAME_SUM, (equation,)))
     start = backward.start[0]

@@ -195,35 +195,6 @@ class Adjoint(Quantity):
         return *super()._hashable_content(), self.of
 
 
-class Shorthand(Quantity):
-    """A name for an expression at step k that the fast code computes once.
-
-    Args:
-        name: Its name in code.
-        latex: Its name on paper.
-        meaning: A few words.
-        value: What it stands for at step k.
-        shape: Its shape, for one sequence.
-    """
-
-    __slots__ = ("value",)
-    role = "shorthand"
-    place = 3
-    value: Expr
-
-    def __new__(cls, name: str, latex: str, meaning: str, value: Expr, shape: Shape = ()) -> Shorthand:
-        """See the class."""
-        self = super().__new__(cls, name, latex, meaning, shape)
-        self.value = value
-        return self
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return self.name, self.latex, self.meaning, self.value, self.dimensions
-
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return *super()._hashable_content(), self.value
-
-
 class LossValue(Quantity):
     """The loss ξ: one number for the whole batch."""
 
@@ -266,7 +237,7 @@ class LearningRate(Quantity):
 
 
 class Abbreviation(Quantity):
-    """A name for what is computed once from the data, one value a sequence: `u` for a sum over its steps.
+    """A name for an expression that is computed once, one value a sequence: `u` for a sum over its steps.
 
     Args:
         name: Its name in code.
@@ -275,6 +246,7 @@ class Abbreviation(Quantity):
         pieces: What it stands for: expressions, each with the first and the last place for which it holds. One without
             places has the one piece that holds at 0.
         index: The symbol of the place in those expressions.
+        shape: Its shape, for one sequence.
     """
 
     __slots__ = ("index", "pieces")
@@ -284,15 +256,21 @@ class Abbreviation(Quantity):
     index: Expr
 
     def __new__(
-        cls, name: str, latex: str, meaning: str, pieces: tuple[tuple[Expr, Expr, Expr], ...], index: Expr = S.Zero
+        cls,
+        name: str,
+        latex: str,
+        meaning: str,
+        pieces: tuple[tuple[Expr, Expr, Expr], ...],
+        index: Expr = S.Zero,
+        shape: Shape = (),
     ) -> Abbreviation:
         """See the class."""
-        self = super().__new__(cls, name, latex, meaning)
+        self = super().__new__(cls, name, latex, meaning, shape)
         self.pieces, self.index = pieces, index
         return self
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return self.name, self.latex, self.meaning, self.pieces, self.index
+        return self.name, self.latex, self.meaning, self.pieces, self.index, self.dimensions
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return *super()._hashable_content(), self.pieces, self.index
@@ -303,15 +281,27 @@ class Abbreviation(Quantity):
         return {self} | ({T} & set().union(*(part.free_symbols for piece in self.pieces for part in piece)))
 
 
-class Polynomial(Abbreviation):
-    """A name for a polynomial of the recurrence's factor, one number for the whole batch."""
+class Shorthand(Abbreviation):
+    """A name for an expression of step k, the same for every step: what the fast code computes beforehand."""
 
-    role = "polynomial"
+    role = "shorthand"
+    place = 3
+
+    @property
+    def value(self) -> Expr:
+        """What it stands for at step k."""
+        return self.pieces[0][0]
+
+
+class SharedAbbreviation(Abbreviation):
+    """A name for an expression that is one number for the whole batch: a polynomial of the weights, a sum over data."""
+
+    role = "number of the batch"
     per_sequence = False
 
 
-class Moment(Polynomial):
-    """A coefficient of such a polynomial, c_m: a sum over the sequences."""
+class Moment(SharedAbbreviation):
+    """A coefficient of a polynomial of the recurrence's factor, c_m: a sum over the sequences."""
 
     role = "moment"
     place = 5

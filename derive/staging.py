@@ -123,7 +123,7 @@ class _Passes:
         count = name.removeprefix(stem).removeprefix("_")
         if count:
             latex = f"{latex[:-1]},{count}}}" if latex.endswith("}") else f"{latex}^{{({count})}}"
-        shorthand = Shorthand(name, latex, meaning, value, form_of(value).shape)
+        shorthand = Shorthand(name, latex, meaning, ((value, S.One, T),), k, form_of(value).shape)
         self._named[value] = shorthand
         return shorthand
 
