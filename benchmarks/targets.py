@@ -185,6 +185,6 @@ TARGETS = (
     Target("vanilla, GRU, LSTM", "ahead of PyTorch everywhere", ahead_with_rows("PyTorch")),
     Target("the same", "ahead of JAX everywhere", ahead_with_rows("JAX")),
     Target("the same, H ≥ 128", "80 % of the rate of NumPy's own products", rate_of_products),
-    Target("deriving, steps written out", "linear: 12 times the time at most for 10 times the steps", linear_in_steps),
+    Target("deriving, steps written out", "linear: beyond the time for one step, at most 12 times the time for 10 times the steps", linear_in_steps),
     Target("import of a generated network", "under 5 ms beyond NumPy's own", quick_import),
 )

@@ -12,7 +12,7 @@ forward backward predict loss value_and_gradient descend loss_of sum_over_time t
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
 sequences floating steps targets Shape SHAPES DATA_SHAPES TYPE_CHECKING
 self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
-left right products check_array bytes_of
+left right products check_array bytes_of as_number
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
 j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """

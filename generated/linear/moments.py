@@ -149,8 +149,7 @@ def value_and_gradient(parameters: Parameters, moments: Moments) -> tuple[Number
         parameters: The weights.
         moments: Those of the data.
     """
-    # The moments are exact to float64, whatever the type of the weights.
-    Wx, Wrec = (complex(weight) if np.iscomplexobj(weight) else float(weight) for weight in parameters)
+    Wx, Wrec = map(as_number, parameters)
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.table, Wrec)
     value = 1 / N * (Wx**2 * C + tau - 2 * Wx * B)  # (75)
@@ -174,10 +173,10 @@ def relative_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
         Both; infinite where a sum is zero or no number.
     """
     value, gradient = value_and_gradient(parameters, moments)
-    Wx, Wrec = parameters
+    Wx, Wrec = map(as_number, parameters)
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.magnitudes, abs(Wrec))
-    Wx, Wrec = map(abs, parameters)
+    Wx, Wrec = map(abs, map(as_number, parameters))
     terms_of_value = 2 / N * Wx * B + 1 / N * Wx**2 * C + 1 / N * tau
     terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx**2 * C_slope)
     # The moments themselves are sums over N sequences: within a block they are added eight at a time or more, then
@@ -198,9 +197,16 @@ def rows_of_a_block(T: int) -> int:
     return max(1, BLOCK_BYTES // (8 * T))
 
 
+def as_number(weight: Number) -> Number:
+    """A weight as a number of Python's, which calculates fastest: as exact as the moments, whatever its type."""
+    if isinstance(weight, float):
+        return float(weight)
+    return complex(weight) if np.iscomplexobj(weight) else float(weight)
+
+
 def polynomials(table: Array, factor: Number) -> list[Number]:
     """The value of each polynomial, from its row of coefficients."""
-    powers = np.empty(table.shape[1], complex if isinstance(factor, complex | np.complexfloating) else float)
+    powers = np.empty(table.shape[1], type(factor))
     powers.fill(factor)
     powers[0] = 1
     values: list[Number] = table.dot(np.multiply.accumulate(powers)).tolist()
