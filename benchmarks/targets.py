@@ -164,7 +164,7 @@ def linear_in_steps(results: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("1,000 steps", many, float("inf"))
     elif many is not None:
         grown = (many - one) / (few - one)
-        yield Finding("100 to 1,000 steps", f"{grown:.0f} times the time, less that for one step, for 10 times the steps", grown / 12)
+        yield Finding("100 to 1,000 steps", f"{grown:.0f} times the time beyond that for one step", grown / 12)
 
 
 def quick_import(results: dict[str, Any]) -> Iterator[Finding]:
@@ -185,6 +185,6 @@ TARGETS = (
     Target("vanilla, GRU, LSTM", "ahead of PyTorch everywhere", ahead_with_rows("PyTorch")),
     Target("the same", "ahead of JAX everywhere", ahead_with_rows("JAX")),
     Target("the same, H ≥ 128", "80 % of the rate of NumPy's own products", rate_of_products),
-    Target("deriving, steps written out", "10 times the steps in 12 times the time of their own at most", linear_in_steps),
+    Target("deriving, steps written out", "10 times the steps in 12 times the time at most", linear_in_steps),
     Target("import of a generated network", "under 5 ms beyond NumPy's own", quick_import),
 )

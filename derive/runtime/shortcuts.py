@@ -34,7 +34,9 @@ class Fast:
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
         """Return the loss and its gradient."""
-        space = self._spaces.setdefault(len(X), self._fast.Workspace())
+        if len(X) not in self._spaces:
+            self._spaces[len(X)] = self._fast.Workspace()
+        space = self._spaces[len(X)]
         result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, space)
         return result
 
@@ -58,7 +60,7 @@ class Shortcut:
         return getattr(self._network, name)
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
-        """Return the loss and its gradient."""
+        """Return the loss and its gradient; all N sequences are those that the moments are of."""
         if self._data is not None and len(X) == self._data.N:
             of_loss, of_gradient = self._moments.relative_errors(parameters, self._data)
             if of_loss <= LARGEST_ERROR_OF_LOSS and of_gradient <= LARGEST_ERROR_OF_GRADIENT:
