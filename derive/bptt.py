@@ -360,7 +360,9 @@ def rule_of_loss(cell: Cell, quantity: Quantity) -> Rule:
 
 
 def loss_flow(cell: Cell, quantity: Quantity, step: Expr) -> Expr:
-    """What flows from the loss directly into a quantity at `step`."""
+    """What flows from the loss directly into a quantity at `step`; nothing into a start, for the loss begins at 1."""
+    if step == S.Zero:
+        return S.Zero
     if cell.loss_at_every_step:
         return partial_of_loss(cell.loss, quantity[k]).subs(k, step)
     return partial_of_loss(cell.loss, quantity[T]) if step == T else S.Zero

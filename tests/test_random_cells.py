@@ -237,7 +237,7 @@ def test_a_random_cell_is_certified_and_printed(cell):
 # --- what the test above has found, as small as it gets --------------------------------------------------------------
 
 V, W = Parameter("V", shape=(D, H)), Parameter("W", shape=(D, H))
-a, w = Parameter("a", shape=(D,)), Parameter("w")
+a, w, v_start = Parameter("a", shape=(D,)), Parameter("w"), Parameter("v_start")
 x, s, z = Input("x", shape=(D,)), State("s", shape=(H,)), Intermediate("z", shape=(H,))
 c, t, t_c = State("c", shape=(D,)), Target("t", shape=(H,)), Target("t", shape=(D,))
 n, r, y, t_r, v = Input("n1", "n_1"), State("r"), Intermediate("y"), Target("t"), Target("v")
@@ -248,7 +248,7 @@ def described(*equations: Eq, loss: Expr) -> Cell:
     """A cell of these equations, with the quantities that they use."""
     used = {quantity_of(atom) for side in (*equations, loss) for atom in atoms_of(side)}
     (output,) = {atom for atom in atoms_of(loss) if isinstance(quantity_of(atom), State | Intermediate)}
-    quantities = tuple(q for q in (V, W, a, w, x, n, r, s, c, z, y, t, t_c, t_r, v) if q in used)
+    quantities = tuple(q for q in (V, W, a, w, v_start, x, n, r, s, c, z, y, t, t_c, t_r, v) if q in used)
     return Cell("found", "A cell once derived wrongly", quantities, equations, output, loss)
 
 
@@ -272,6 +272,12 @@ FOUND = {
     ),
     "a row that a number is the factor of": described(
         Eq(c[0], a), Eq(c[k], w * c[k - 1] + x[k]), loss=mean(total((c[T] - t_c) ** 2))
+    ),
+    "a learnt start of what the loss sees at every step": described(
+        Eq(r[0], w), Eq(r[k], sin(r[k - 1] + n[k])), loss=mean((r[k] - t_r[k]) ** 2)
+    ),
+    "a learnt start that nothing looks back at": described(
+        Eq(r[0], v_start), Eq(r[k], w * n[k]), loss=mean((r[k] - t_r[k]) ** 2)
     ),
     "a target of another name than t": described(
         Eq(r[0], 0), Eq(r[k], sin(w * r[k - 1] + n[k])), loss=mean((r[T] - v) ** 2)
