@@ -256,9 +256,9 @@ def _write_shortcuts(
     ledger.section("The loss as a polynomial of the weights")
     ledger.remark(
         """The loss is a polynomial, and the data stand in its coefficients alone, the moments: $x_i x_j$ occurs with
-        the power $m = (T - i) + (T - j)$ of the factor, so $i = 2T - j - m$. One pass over the data gives the moments, and
-        those of two data sets add up. After it the loss and its gradient cost $O(T)$, however many sequences there are.
-        Near an exact fit the terms cancel, and digits are lost; `moments.py` says how many."""
+        the power $m = (T - i) + (T - j)$ of the factor, so $i = 2T - j - m$. One pass over the data gives the moments,
+        and those of two data sets add up. After it the loss and its gradient cost $O(T)$, however many sequences there
+        are. Near an exact fit the terms cancel, and digits are lost; `moments.py` says how many."""
     )
     used = {equation.lhs.name for equation in one_pass.sums}
     return one_pass, write_moments(recurrence, form, cell, closed, ledger, used)
