@@ -115,10 +115,10 @@ def pass_over_file(gigabytes: float, repeats: int) -> dict[str, Any] | None:
             return {"absent": f"{folder} has no room for {gigabytes:g} GB"}
         say(f"writing {gigabytes:g} GB")
         size = further.write_file(Path(folder), gigabytes)
-        found: dict[str, list[Any]] = {"reading": [], "moments_pass": []}
+        found: dict[str, list[Any]] = {name: [] for name in further.OF_FILE}
         for _ in range(repeats):
             for name, values in found.items():
-                say(name.replace("_", " "))
+                say(f"the moments of a file: {name}")
                 values += processes.run("further", name, folder)
     medians = {name: statistics.median(each["seconds"] for each in values) for name, values in found.items()}
     return {"bytes": size, **medians, "peak": max(each["peak"] for each in found["moments_pass"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -133,6 +134,36 @@ def write_file(folder: Path, gigabytes: float) -> int:
     return X.nbytes
 
 
+def forget(folder: str) -> None:
+    """Takes X.npy and t.npy out of the memory in which the system keeps what was read or written before."""
+    for name in "Xt":
+        with open(Path(folder) / f"{name}.npy", "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def reading_disk(folder: str) -> Any:
+    """As `reading`, from the disk."""
+    forget(folder)
+    return reading(folder)
+
+
+def moments_pass_disk(folder: str) -> Any:
+    """As `moments_pass`, from the disk."""
+    forget(folder)
+    return moments_pass(folder)
+
+
+def block_products(folder: str) -> Any:
+    """The seconds of the products that the moments of X.npy need, all of one block that is in the cache."""
+    rows = len(np.load(Path(folder) / "X.npy", mmap_mode="r"))
+    block = np.random.default_rng(seed=1).normal(size=(min(rows, BLOCK_ROWS // 100), FILE_STEPS))
+    began = time.perf_counter()
+    for _ in range(rows // len(block)):
+        block.T @ block
+    return {"seconds": time.perf_counter() - began, "peak": peak()}
+
+
 def reading(folder: str) -> Any:
     """The seconds to read X.npy from beginning to end, and the peak of memory in bytes."""
     buffer = bytearray(READ_BYTES)
@@ -157,8 +188,16 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-MEASURES = {each.__name__: each for each in (training, deriving, importing, reading, moments_pass)}
+OF_FILE = {
+    each.__name__: each
+    for each in (reading, moments_pass, block_products)
+    + ((reading_disk, moments_pass_disk) if hasattr(os, "posix_fadvise") else ())
+}
+"""What is measured of a file; the argument is its folder."""
+MEASURES = {each.__name__: each for each in (training, deriving, importing)}
+"""What is measured besides; the argument is a number."""
 
 if __name__ == "__main__":
     name, argument = sys.argv[1:]
-    print(json.dumps(MEASURES[name](argument if name in ("reading", "moments_pass") else json.loads(argument))))
+    found = OF_FILE[name](argument) if name in OF_FILE else MEASURES[name](json.loads(argument))
+    print(json.dumps(found))

@@ -13,6 +13,9 @@ import numpy as np
 from benchmarks.contest import Contender, Kind, Outcome, Prepared
 from benchmarks.problems import Case
 
+BLOCK_BYTES = 600_000
+"""A part of X that a core's own cache holds."""
+
 
 def module(cell: str, name: str) -> ModuleType | None:
     """A generated module of a cell; None where the cell has none of this name."""
@@ -55,14 +58,40 @@ def contenders(case: Case) -> Iterator[Contender]:
 
 
 def floors(case: Case) -> Iterator[Contender]:
-    """Of a cell with rows its matrix products alone; of another, reading X."""
+    """What cannot be done without: of a cell with rows its products, and NumPy's calls; of another reading X."""
     if case.has_rows:
         yield Contender("products alone", "NumPy", Kind.FLOOR, lambda: products(case), work=operations(case))
+        if fast := module(case.problem.cell, "network_fast"):
+            yield Contender("calls alone", "NumPy", Kind.FLOOR, lambda: calls(case, fast))
     else:
         entries = case.X.ravel()
         yield Contender(
             "reading X", "NumPy", Kind.FLOOR, lambda: Prepared(lambda: entries @ entries, None), case.X.nbytes
         )
+        yield Contender("two sums", "NumPy", Kind.FLOOR, lambda: two_sums(case), case.X.nbytes)
+
+
+def calls(case: Case, fast: ModuleType) -> Prepared:
+    """What as many steps cost where there is nothing to calculate: one sequence, and 1 for every size."""
+    one = case.parameters._make(np.ones((1,) * np.ndim(each), case.problem.dtype) for each in case.parameters)
+    X, t = np.ones((1, case.X.shape[1], 1), case.problem.dtype), np.ones((1, 1), case.problem.dtype)
+    space = fast.Workspace()
+    return Prepared(lambda: fast.value_and_gradient(one, X, t, space), None)
+
+
+def two_sums(case: Case) -> Prepared:
+    """Two sums over the steps of every sequence, NumPy's product of a matrix with a vector, block by block."""
+    rows = max(1, BLOCK_BYTES // (case.X.shape[1] * case.X.itemsize))
+    blocks = [case.X[first : first + rows] for first in range(0, len(case.X), rows)]
+    factors = np.ones((2, case.X.shape[1]), case.problem.dtype)
+    sums = np.empty((2, rows), case.problem.dtype)
+
+    def run() -> None:
+        for block in blocks:
+            block.dot(factors[0], sums[0, : len(block)])
+            block.dot(factors[1], sums[1, : len(block)])
+
+    return Prepared(run, None)
 
 
 def products(case: Case) -> Prepared:

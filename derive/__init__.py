@@ -6,6 +6,11 @@
 A cell is described with the names below; `derive.cell.Cell` says how.
 """
 
+import os
+
+# SymPy remembers its last 1,000 results unless told otherwise: too few for hundreds of steps written out.
+os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")
+
 from derive.cell import Cell, Example, Landscape, TaskExample
 from derive.errors import CellError, CertificateError, DeriveError
 from derive.notebook import derive

@@ -86,15 +86,16 @@ class Moments:
         products, b, tau = np.zeros((T, T)), np.zeros(T), 0.0
         rows = rows_of_a_block(T)
         for first in range(0, N, rows):
-            # Time runs backwards, so that column i has the power i of the factor.
-            x = sequences[first : first + rows, ::-1].astype(np.float64)
-            y = targets[first : first + rows].astype(np.float64)
+            x = np.asarray(sequences[first : first + rows], np.float64)
+            y = np.asarray(targets[first : first + rows], np.float64)
             products += x.T @ x
             b += y @ x  # (69)
             tau += float(y @ y)  # (70)
             forget(sequences)
             forget(targets)
             progress(first + len(x), N)
+        # Time runs backwards from here on, so that place i has the power i of the factor.
+        products, b = products[::-1, ::-1], b[::-1]
         c = np.zeros(2 * T - 1)
         for i in range(T):
             c[i : i + T] += products[i]  # (67), (68)
