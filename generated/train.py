@@ -22,7 +22,8 @@ from .progress import Progress
 from .report import report
 from .settings import Settings, read_settings
 from .shortcuts import fastest
-from .training import Reason, Result, first_state, move, train
+from .training import Reason, Result, train
+from .updates import first_memory, move
 from .weights import format_weights, write_weights
 
 EXIT_CODES = {Reason.EPOCHS: 0, Reason.TOLERANCE: 0, Reason.DIVERGED: 1, Reason.INTERRUPTED: 130}
@@ -55,8 +56,8 @@ def leaping_weights(settings: Settings, parameters: NamedTuple) -> list[str]:
     with np.errstate(all="ignore"):
         X, t = settings.X[: settings.batch], settings.t[: settings.batch]
         _, gradient = network.value_and_gradient(parameters, X, t)
-        state = first_state(parameters, settings.method)
-        updated, _ = move(network, settings.method, parameters, gradient, settings.learning_rates, state)
+        memory = first_memory(parameters, settings.method)
+        updated, _ = move(network, settings.method, parameters, gradient, settings.learning_rates, memory)
         return [
             name
             for name, old, new in zip(parameters._fields, parameters, updated, strict=True)

@@ -76,10 +76,12 @@ def test_blocks_hold_every_weight(cell):
 def results(ours: float, theirs: tuple[float, float]) -> dict[str, Any]:
     """One contest between ours and PyTorch, whose median and minimum are given."""
     entries = [
-        {"name": name, "variant": "", "kind": kind, "median": median, "minimum": minimum}
+        {"name": name, "variant": "", "kind": kind, "median": median, "minimum": minimum, "work": 0}
         for name, kind, median, minimum in (
             ("ours", Kind.OURS, ours, ours),
             ("PyTorch", Kind.AUTODIFF, *theirs),
+            ("products alone", Kind.FLOOR, 0.5, 0.5),
+            ("calls alone", Kind.FLOOR, 0.4, 0.4),
         )
     ]
     contest = {"cell": "gru", "sizes": [1, 2, 3, 4], "dtype": "float64", "threads": 1, "entries": entries}
@@ -98,13 +100,15 @@ def test_a_verdict_follows_from_the_numbers(theirs, verdict):
     written = "\n".join(verdicts(results(1.0, theirs)))
     assert f"{verdict} (gru 1, 2, 3, 4, float64, 1 thread)" in written
     assert "| ahead of JAX everywhere | not measured |" in written
+    both = "In 0 of the 1 cases NumPy's products alone take longer than all of PyTorch, in 0 its calls alone, in 1 both"
+    assert (both in written) == (theirs == (0.8, 0.8))
     assert "**missed**: 20 ms, off by a factor of 4 (gru)" in written
 
 
 def test_a_peer_stands_in_its_own_column_whatever_its_variant():
     contest = results(1.0, (0.5, 0.5))["contests"][0]
     row = table_of_contests([contest]).splitlines()[-1]
-    assert row == "| 1, 2, 3, 4 | float64 | 1 s | 500 ms · 0.5 |"
+    assert row == "| 1, 2, 3, 4 | float64 | 1 s | 500 ms · 0.5 | 500 ms | 400 ms |"
 
 
 def test_a_quick_run_makes_the_table(tmp_path, require_module):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .data import Array
 from .settings import Method, Network
+from .updates import first_memory, largest_entry, move
 
 
 class Reason(Enum):
@@ -66,7 +67,7 @@ def train(
         The parameters reached and why training stopped. Neither overflow nor Ctrl-C raises: the
         reason names them, and the parameters are the last good ones, as they were after an epoch.
     """
-    parameters, state = start, first_state(start, method)
+    parameters, memory = start, first_memory(start, method)
     random = np.random.default_rng(seed)
     # One assignment replaces all of it, so Ctrl-C never parts the parameters from their loss.
     result = Result(start, math.nan, 0, Reason.INTERRUPTED)
@@ -80,7 +81,7 @@ def train(
                         return result._replace(reason=Reason.DIVERGED)
                     mean += share * float(loss)
                     if epoch < epochs:
-                        parameters, state = move(network, method, parameters, gradient, learning_rates, state)
+                        parameters, memory = move(network, method, parameters, gradient, learning_rates, memory)
                 result = Result(reached, mean, epoch, Reason.INTERRUPTED)
                 progress(epoch, result.loss)
                 if tolerance is not None and largest_entry(gradient) <= tolerance:
@@ -99,30 +100,3 @@ def batches(N: int, size: int, random: np.random.Generator) -> Iterator[tuple[An
     for first in range(0, N, size):
         rows = order[first : first + size]
         yield rows, len(rows) / N
-
-
-def first_state(start: NamedTuple, method: Method | None) -> list[tuple[Any, ...]]:
-    """Return what a method keeps before the first update, for each weight."""
-    return [(0.0,) * (method.state if method else 0) for _ in start]
-
-
-def move(
-    network: Network,
-    method: Method | None,
-    parameters: Any,
-    gradient: Any,
-    learning_rates: Any,
-    state: list[tuple[Any, ...]],
-) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Update every weight; return the parameters and what the method keeps of each."""
-    if method is None:
-        return network.descend(parameters, gradient, learning_rates), state
-    moved = [
-        method.update(*leaves, *kept) for *leaves, kept in zip(parameters, gradient, learning_rates, state, strict=True)
-    ]
-    return parameters._make(weight for weight, *_ in moved), [tuple(kept) for _, *kept in moved]
-
-
-def largest_entry(gradient: NamedTuple) -> float:
-    """Return the largest absolute value of any entry of the gradient."""
-    return max(float(np.max(np.abs(leaf))) for leaf in gradient)

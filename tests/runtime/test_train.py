@@ -105,7 +105,7 @@ def test_tolerance_stops_at_the_first_small_gradient(net):
 
 def test_the_largest_entry_may_be_negative_or_in_an_array(net):
     Parameters = net.module("linear.network").Parameters
-    assert net.module("training").largest_entry(Parameters(np.array([[1, -5], [0, 2]]), 3.0)) == 5
+    assert net.module("updates").largest_entry(Parameters(np.array([[1, -5], [0, 2]]), 3.0)) == 5
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32", "bool"])
