@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .settings import Method, Network
+from .protocols import Method, Network
 
 Memory: TypeAlias = tuple[tuple[Any, ...], ...]
 """What a method keeps from one update to the next: for each weight some numbers, or arrays of its shape."""
