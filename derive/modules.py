@@ -7,11 +7,11 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 
-from sympy import Expr, Function
+from sympy import Dummy, Expr, Function
 
 from derive.cell import Cell, Example, TaskExample
 from derive.numpy_code import OWN_OPERATIONS, Code, Lines, as_tuple, form_of_target, of_all_steps, steps_shape, uses
-from derive.operations import ELEMENTWISE, SoftmaxCrossEntropy
+from derive.operations import ELEMENTWISE, BatchMean, SoftmaxCrossEntropy
 from derive.program import Accumulate, Allocate, Assign, Program, Statement, Zero
 from derive.quantities import Dimension, N, Quantity, T, k
 from derive.shapes import form_of
@@ -186,6 +186,13 @@ def own_functions(program: Program) -> set[str]:
     return {name for name in names if not name.startswith("np.")}
 
 
+def is_mean(loss: Expr) -> bool:
+    """Whether a loss is a mean over the sequences, but for what depends on the weights alone."""
+    averages = {average: Dummy() for average in loss.atoms(BatchMean)}
+    slopes = [loss.xreplace(averages).diff(average) for average in averages.values()]
+    return not any(slope.has(N, *averages.values()) for slope in slopes)
+
+
 def print_network(program: Program) -> str:
     """The module that computes the loss and its gradient.
 
@@ -210,6 +217,7 @@ def print_network(program: Program) -> str:
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
         "weight_names": [weight.name for weight in cell.parameters],
+        "loss_is_mean": is_mean(cell.loss),
         "weight_shapes": ", ".join(f'"{weight.name}": {named(weight.dimensions)}' for weight in cell.parameters),
         "X_dimensions": named((N, T, *cell.inputs[0].dimensions)),
         "t_dimensions": named(shape_of_targets(cell)),

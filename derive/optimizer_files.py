@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Mul, S, fraction
+import textwrap
+from collections.abc import Iterable
+
+from sympy import Add, Expr, Max, Min, Mul, Piecewise, S, fraction, sign
+from sympy.core.relational import Relational
 
 from derive.latex import Formulas
 from derive.notation import is_negative
 from derive.numpy_code import Code
-from derive.optimizers import METHODS, Factor, Method, W, eta, g, n
+from derive.optimizers import CLIPPING, METHODS, Factor, Method, Rule, W, bound, eta, g, n, norm
 from derive.quantities import Quantity
-from derive.templating import render, tidy
+from derive.templating import docstring, render, sentence, tidy
 
 
 def terms_of_update(total: Expr) -> list[Expr]:
     """The terms of a sum in their usual order, β m + (1 - β) g: by what is averaged, not by its factors."""
 
-    def key(term: Expr) -> tuple[bool, bool, int]:
+    def key(term: Expr) -> tuple[bool, bool, int, int]:
         places = (quantity.place for quantity in term.atoms(Quantity) if not isinstance(quantity, Factor))
-        only_factors = not term.is_number and not term.atoms(Quantity) - term.atoms(Factor)
-        return is_negative(term), only_factors or (term.is_number and total.has(n)), min(places, default=0)
+        is_last = (not term.is_number and is_constant(term)) or (term.is_number and total.has(n))
+        return is_negative(term), is_last, min(places, default=0), len(Mul.make_args(term))
 
     return sorted(Add.make_args(total), key=key)
 
 
+def operands(extreme: Min | Max) -> list[Expr]:
+    """What the smaller or the larger one is taken of, constants last."""
+    return sorted(extreme.args, key=lambda operand: (is_constant(operand), str(operand)))
+
+
+def is_constant(expression: Expr) -> bool:
+    """Whether it is one number for all entries."""
+    return all(isinstance(quantity, Factor) for quantity in expression.atoms(Quantity))
+
+
 class UpdateCode(Code):
-    """Code in which a quotient is one, a / b."""
+    """Code in which a quotient is one, a / b, and what is chosen is chosen entry by entry."""
 
     def _terms(self, total: Add) -> list[Expr]:
         return terms_of_update(total)
@@ -32,6 +46,26 @@ class UpdateCode(Code):
     def _print_Mul(self, product: Mul) -> str:
         above, below = fraction(product)
         return super()._print_Mul(product) if below == S.One else f"{self._factor(above)} / {self._factor(below)}"
+
+    def _print_Max(self, extreme: Min | Max) -> str:
+        name = type(extreme).__name__.lower()
+        function = name if is_constant(extreme) else f"np.{name}imum"
+        return f"{function}({', '.join(map(self._print, operands(extreme)))})"
+
+    _print_Min = _print_Max
+
+    def _print_sign(self, call: sign) -> str:
+        return f"np.sign({self._print(call.args[0])})"
+
+    def _print_Relational(self, relation: Relational) -> str:
+        return f"{self._print(relation.lhs)} {relation.rel_op} {self._print(relation.rhs)}"
+
+    def _print_Piecewise(self, choice: Piecewise) -> str:
+        *cases, (otherwise, _) = choice.args
+        text = str(self._print(otherwise))
+        for value, condition in reversed(cases):
+            text = f"where({self._print(condition)}, {self._print(value)}, {text})"
+        return text
 
 
 class UpdateFormulas(Formulas):
@@ -46,9 +80,24 @@ class UpdateFormulas(Formulas):
             return super()._print_Mul(product)
         return rf"\frac{{{self._print(above)}}}{{{self._print(below)}}}"
 
+    def _print_Max(self, extreme: Min | Max) -> str:
+        name = rf"\{type(extreme).__name__.lower()}"
+        return rf"{name}\left( {', '.join(map(self._print, operands(extreme)))} \right)"
+
+    _print_Min = _print_Max
+
+    def _print_sign(self, call: sign) -> str:
+        return rf"\mathrm{{sign}}\left( {self._print(call.args[0])} \right)"
+
+    def _print_Piecewise(self, choice: Piecewise) -> str:
+        *cases, (otherwise, _) = choice.args
+        lines = [rf"{self._print(value)} & \text{{if }} {self._print(condition)}" for value, condition in cases]
+        lines.append(rf"{self._print(otherwise)} & \text{{otherwise}}")
+        return r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}"
+
 
 def print_optimizers() -> str:
-    """The module with one function a method.
+    """The module with one function a method, and the one of clipping.
 
     Returns:
         Its source, not yet formatted.
@@ -57,10 +106,15 @@ def print_optimizers() -> str:
         "optimizers.py.j2",
         {
             "methods": METHODS.values(),
+            "clipping": CLIPPING,
+            "about": _about,
             "arguments": arguments,
+            "meaning": _meaning,
             "signature": _signature,
             "lines": _lines,
-            "method_results": lambda method: ", ".join(_results(method)) + ("," if not method.state else ""),
+            "starts": _starts,
+            "number": _number,
+            "method_results": lambda method: _entries(quantity.name for quantity in (W, *method.state)),
             "returned": _returned,
         },
     )
@@ -68,27 +122,58 @@ def print_optimizers() -> str:
 
 def print_optimizers_page() -> str:
     """The page, as Markdown that GitHub typesets."""
-    fields = {"methods": METHODS.values(), "tex": UpdateFormulas().doprint, "usual": _usual}
-    return tidy(render("optimizers.md.j2", fields))
+    return tidy(
+        render(
+            "optimizers.md.j2",
+            {
+                "methods": METHODS.values(),
+                "clipping": CLIPPING,
+                "tex": UpdateFormulas().doprint,
+                "kept": lambda method: ", ".join(f"$`{quantity.latex}`$" for quantity in method.state) or "nothing",
+                "usual": _usual,
+                "number": _number,
+                "wrapped": lambda text: textwrap.fill(text, 120),
+                "anchor": lambda rule: rule.title.lower().replace(" ", "-"),
+            },
+        )
+    )
 
 
-def arguments(method: Method) -> tuple[Quantity, ...]:
-    """What the function of a method takes."""
-    return (W, g, eta, *method.state, *method.defaults)
+def arguments(rule: Rule) -> tuple[Quantity, ...]:
+    """What the function of a method, or of clipping, takes."""
+    return (W, g, eta, *rule.state, *rule.defaults) if isinstance(rule, Method) else (g, norm, bound)
+
+
+def _about(rule: Rule) -> list[str]:
+    """The lines of a docstring below its first: the idea, the remark and the source."""
+    paragraphs = [text for text in (rule.idea, rule.remark, f"{rule.source}.") if text]
+    return "\n\n".join(textwrap.fill(docstring(text), 112) for text in paragraphs).splitlines()
+
+
+def _meaning(rule: Rule, quantity: Quantity) -> str:
+    """An argument in a sentence: of the state also where it starts."""
+    meaning = sentence(quantity).removesuffix(".")
+    if isinstance(rule, Method) and quantity in rule.state:
+        meaning += f"; starts at {rule.start(quantity)}"
+    if quantity == eta and eta not in rule.reads:
+        meaning += "; the update does not read it"
+    return f"{meaning}."
 
 
 def _signature(method: Method) -> str:
     positional = [f"{quantity.name}: Leaf" for quantity in (W, g, eta, *method.state)]
-    named = [f"{quantity.name}: float = {value!r}" for quantity, value in method.defaults.items()]
+    named = [f"{quantity.name}: float = {_number(value)}" for quantity, value in method.defaults.items()]
     return ", ".join([*positional, *(["*", *named] if named else [])])
 
 
-def _lines(method: Method) -> list[str]:
-    return [f"{_code(equation.lhs)} = {_code(equation.rhs)}" for equation in method.equations]
+def _lines(rule: Rule) -> list[str]:
+    return [f"{_code(equation.lhs)} = {_code(equation.rhs)}" for equation in rule.equations]
 
 
-def _results(method: Method) -> list[str]:
-    return [quantity.name for quantity in (W, *method.state)]
+def _starts(method: Method) -> str:
+    """The state before the first update; what does not start at 0 is of the shape and the type of the weight."""
+    starts = (method.start(quantity) for quantity in method.state)
+    return f"({_entries(f'{_code(start)} * np.ones_like(W)' if start else '0.0' for start in starts)})"
 
 
 def _returned(method: Method) -> str:
@@ -96,11 +181,25 @@ def _returned(method: Method) -> str:
     return f"The new weight{f', and the new {state}' if state else ''}"
 
 
+def _entries(texts: Iterable[str]) -> str:
+    """What stands in a tuple."""
+    entries = list(texts)
+    return f"{entries[0]}," if len(entries) == 1 else ", ".join(entries)
+
+
 def _code(expression: Expr) -> str:
     return str(UpdateCode().doprint(expression))
 
 
-def _usual(method: Method, quantity: Quantity) -> str:
-    if quantity == eta:
-        return str(method.learning_rate)
-    return str(method.defaults.get(quantity, "starts at 0" if quantity in method.state else ""))
+def _number(value: float) -> str:
+    """1e-8, which Python would write 1e-08."""
+    return repr(value).replace("e-0", "e-")
+
+
+def _usual(rule: Rule, quantity: Quantity) -> str:
+    if isinstance(rule, Method):
+        if quantity == eta:
+            return _number(rule.learning_rate)
+        if quantity in rule.state:
+            return f"starts at $`{UpdateFormulas().doprint(rule.start(quantity))}`$"
+    return _number(rule.defaults[quantity]) if quantity in rule.defaults else ""

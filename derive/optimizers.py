@@ -1,7 +1,8 @@
 """Update rules: how a weight moves when its gradient is known, as equations of one entry of one weight.
 
 A method is a list of equations, carried out in order; what stands on the left is overwritten. A quantity that is read
-before it is written is a part of the method's state: it starts at 0 and is kept from one update to the next.
+before it is written is a part of the method's state: it is kept from one update to the next, and starts at 0 unless the
+method says otherwise.
 
 To add one, add an entry to `METHODS`: `generated/optimizers.py`, the page beside it and the trainer's --method follow.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sympy import Eq, Expr, sqrt
+from sympy import Eq, Expr, Max, Min, Piecewise, S, sign, sqrt
 
 from derive.quantities import Parameter, Quantity
 
@@ -37,13 +38,20 @@ class Slope(Parameter):
     place = 4
 
 
+class Sign(Memory):
+    """The direction of a step, which stands before its size."""
+
+    place = 2
+
+
 class Weight(Parameter):
-    """What is learnt; it stands in front of what it is moved by."""
+    """What is learnt, or where it was; it stands in front of what it is moved by."""
 
     place = 0
 
 
 W = Weight("W", "W", "the weight")
+B = Weight("B", "B", "where the momentum begins")
 g = Slope("gradient", "g", "the derivative of the loss with respect to the weight")
 eta = Factor("learning_rate", r"\eta", "the learning rate")
 mu = Factor("mu", r"\mu", "how much of the velocity stays")
@@ -51,33 +59,70 @@ rho = Factor("rho", r"\rho", "how much of the average stays")
 beta_1 = Factor("beta_1", r"\beta_1", "how much of the average of gradients stays")
 beta_2 = Factor("beta_2", r"\beta_2", "how much of the average of squares stays")
 epsilon = Factor("epsilon", r"\varepsilon", "keeps the divisor from zero")
+eta_plus = Factor("eta_plus", r"\eta^{+}", "what the step size is multiplied by while the sign stays")
+eta_minus = Factor("eta_minus", r"\eta^{-}", "what the step size is multiplied by when the sign changes")
+Delta_min = Factor("Delta_min", r"\Delta_{\min}", "the smallest step size")
+Delta_max = Factor("Delta_max", r"\Delta_{\max}", "the largest step size")
 n = Memory("n", "n", "how many updates there were")
 v = Memory("v", "v", "velocity")
 m = Memory("m", "m", "average of the gradients")
 r = Memory("r", "r", "average of the squares of the gradients")
 m_hat = Memory("m_hat", r"\hat{m}", "average of the gradients, without the pull of its start at 0")
 r_hat = Memory("r_hat", r"\hat{r}", "average of the squares of the gradients, without the pull of its start at 0")
+Delta = Memory("Delta", r"\Delta", "step size")
+s = Sign("s", "s", "sign of the gradient, from one update to the next")
+norm = Factor("norm", r"\lVert g \rVert", "the norm of the gradient, over all entries of all weights together")
+bound = Factor("bound", "c", "the largest norm that is left as it is, more than 0")
+share = Factor("share", r"\alpha", "how much of the gradient stays")
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
-    """An update rule.
+class Rule:
+    """Equations of one entry of one weight, for readers and for the trainer.
 
     Attributes:
         name: Its code name.
         title: Its name for readers, with an article where it needs one.
+        idea: What it does, in a sentence.
         source: Where it comes from.
-        equations: The update, in order; the weight is `W`.
-        learning_rate: The usual η.
-        defaults: The usual values of its other constants.
+        equations: What is computed, in order.
+        defaults: The usual values of its constants.
+        remark: What a reader has to know besides; empty if nothing.
     """
 
     name: str
     title: str
+    idea: str
     source: str
     equations: tuple[Eq, ...]
-    learning_rate: float
     defaults: Mapping[Quantity, float] = field(default_factory=dict)
+    remark: str = ""
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All that its equations name, in order of appearance."""
+        found: dict[Quantity, None] = {}
+        for equation in self.equations:
+            found |= {equation.lhs: None} | dict.fromkeys(sorted(equation.rhs.atoms(Quantity), key=str))
+        return tuple(found)
+
+    @property
+    def reads(self) -> set[Quantity]:
+        """All on the right of its equations."""
+        return set().union(*(equation.rhs.atoms(Quantity) for equation in self.equations))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Method(Rule):
+    """An update rule; the weight is `W`.
+
+    Attributes:
+        learning_rate: The usual η.
+        starts: Where the state starts: a number or η; 0 unless given.
+    """
+
+    learning_rate: float
+    starts: Mapping[Quantity, Expr] = field(default_factory=dict)
 
     @property
     def state(self) -> tuple[Quantity, ...]:
@@ -90,14 +135,24 @@ class Method:
             written.add(equation.lhs)
         return tuple(found)
 
+    def start(self, quantity: Quantity) -> Expr:
+        """Where a quantity of its state starts."""
+        return self.starts.get(quantity, S.Zero)
+
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """All that its equations name, in order of appearance."""
-        found: dict[Quantity, None] = {W: None, g: None, eta: None}
-        for equation in self.equations:
-            found |= {equation.lhs: None} | dict.fromkeys(sorted(equation.rhs.atoms(Quantity), key=str))
-        return tuple(found)
+        """The weight, its gradient and the learning rate, then what else its equations name."""
+        return tuple(dict.fromkeys((W, g, eta, *super().quantities)))
 
+
+LOOK_AHEAD = (
+    "The gradient is taken where the velocity alone would carry the weight, and that place is what W keeps from one "
+    "update to the next. The weight of the usual form is B: the gradient is taken at B + μ v, and B moves by the new v."
+)
+"""How Nesterov momentum is written here: the trainer takes the gradient at the weights that it keeps."""
+
+ALL_DATA = "A sign is worth something when the gradient is that of all data: train without batches."
+"""What methods that read only signs have in common."""
 
 METHODS = {
     method.name: method
@@ -105,6 +160,7 @@ METHODS = {
         Method(
             "gradient_descent",
             "Gradient descent",
+            "Downhill, in proportion to the gradient.",
             "A.-L. Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées (1847)",
             (Eq(W, W - eta * g),),
             learning_rate=0.01,
@@ -112,22 +168,92 @@ METHODS = {
         Method(
             "momentum",
             "Gradient descent with momentum",
+            "A velocity gathers the gradients, and moves the weight.",
             "B. T. Polyak, Some methods of speeding up the convergence of iteration methods (1964)",
             (Eq(v, mu * v - eta * g), Eq(W, W + v)),
+            {mu: 0.9},
             learning_rate=0.01,
-            defaults={mu: 0.9},
+        ),
+        Method(
+            "nesterov",
+            "Nesterov momentum",
+            "Momentum, with the gradient taken where the velocity is about to carry the weight.",
+            "Y. Nesterov, A method of solving a convex programming problem with convergence rate O(1/k²) (1983); as "
+            "momentum: I. Sutskever, J. Martens, G. Dahl and G. Hinton, On the importance of initialization and "
+            "momentum in deep learning (2013)",
+            (Eq(B, W - mu * v), Eq(v, mu * v - eta * g), Eq(W, B + v + mu * v)),
+            {mu: 0.9},
+            LOOK_AHEAD,
+            learning_rate=0.01,
+        ),
+        Method(
+            "rprop",
+            "RProp",
+            "Each entry has its own step size, which grows while the sign of the gradient stays and shrinks otherwise.",
+            "M. Riedmiller and H. Braun, A direct adaptive method for faster backpropagation learning: the RPROP "
+            "algorithm (1993); without bounds, as in P. Roelants, How to implement a recurrent neural network, part 1",
+            (
+                Eq(Delta, Piecewise((eta_plus * Delta, s * g > 0), (eta_minus * Delta, True))),
+                Eq(s, sign(g)),
+                Eq(W, W - s * Delta),
+            ),
+            {eta_plus: 1.2, eta_minus: 0.5},
+            f"The first update and a gradient of 0 count as a change of sign. {ALL_DATA}",
+            learning_rate=0.001,
+            starts={Delta: eta},
+        ),
+        Method(
+            "irprop_minus",
+            "iRProp-",
+            "RProp with bounds for the step size; where the sign changes, the weight rests for one update.",
+            "C. Igel and M. Hüsken, Empirical evaluation of the improved Rprop learning algorithms (2003)",
+            (
+                Eq(
+                    Delta,
+                    Piecewise(
+                        (Min(eta_plus * Delta, Delta_max), s * g > 0),
+                        (Max(eta_minus * Delta, Delta_min), s * g < 0),
+                        (Delta, True),
+                    ),
+                ),
+                Eq(s, Piecewise((0, s * g < 0), (sign(g), True))),
+                Eq(W, W - s * Delta),
+            ),
+            {eta_plus: 1.2, eta_minus: 0.5, Delta_min: 1e-6, Delta_max: 50},
+            f"After a change of sign the gradient is taken as 0, now and in the comparison of the next update. "
+            f"{ALL_DATA}",
+            learning_rate=0.01,
+            starts={Delta: eta},
         ),
         Method(
             "rmsprop",
             "RMSProp",
+            "Each entry's gradient is divided by the root of the average of its squares.",
             "T. Tieleman and G. Hinton, Neural networks for machine learning, lecture 6.5 (2012)",
             (Eq(r, rho * r + (1 - rho) * g**2), Eq(W, W - eta * g / (sqrt(r) + epsilon))),
+            {rho: 0.9, epsilon: 1e-8},
             learning_rate=0.001,
-            defaults={rho: 0.9, epsilon: 1e-8},
+        ),
+        Method(
+            "rmsprop_nesterov",
+            "RMSProp with Nesterov momentum",
+            "The gradient of RMSProp drives the velocity of Nesterov momentum.",
+            "P. Roelants, How to implement a recurrent neural network, part 2; after T. Tieleman and G. Hinton (2012) "
+            "and Y. Nesterov (1983)",
+            (
+                Eq(B, W - mu * v),
+                Eq(r, rho * r + (1 - rho) * g**2),
+                Eq(v, mu * v - eta * g / (sqrt(r) + epsilon)),
+                Eq(W, B + v + mu * v),
+            ),
+            {mu: 0.8, rho: 0.5, epsilon: 1e-6},
+            LOOK_AHEAD,
+            learning_rate=0.05,
         ),
         Method(
             "adam",
             "Adam",
+            "The average of gradients is divided by the root of that of squares, both corrected for their start at 0.",
             "D. P. Kingma and J. Ba, Adam: a method for stochastic optimization (2015)",
             (
                 Eq(n, n + 1, evaluate=False),  # SymPy would call it False
@@ -137,9 +263,21 @@ METHODS = {
                 Eq(r_hat, r / (1 - beta_2**n)),
                 Eq(W, W - eta * m_hat / (sqrt(r_hat) + epsilon)),
             ),
+            {beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8},
             learning_rate=0.001,
-            defaults={beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8},
         ),
     )
 }
 """Every method, by name."""
+
+CLIPPING = Rule(
+    "clip",
+    "Gradient clipping",
+    "A gradient longer than a bound is shortened to that length, in its direction; before the update, by any method.",
+    "R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks (2013)",
+    (Eq(share, bound / Max(bound, norm)), Eq(g, share * g)),
+    remark="The norm is the root of the sum of the squares of all entries of all weights. The share is the smaller one "
+    "of 1 and bound / norm, written so that nothing is divided by the norm of a gradient of 0. The RProps read only "
+    "signs, which clipping leaves as they are.",
+)
+"""What may be done to a gradient before any method."""

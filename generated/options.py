@@ -11,15 +11,25 @@ from .errors import InputError
 DEFAULT_EPOCHS = 1000
 DEFAULT_SEED = 0
 
+DEFAULT_CHECKPOINT_EPOCHS = 100
+
 EPILOG = """\
 Without --init and --seed training starts at the weights of the cell's example (where those are not
 given: at weights drawn with seed 0). --seed draws all weights that --init does not name.
 
+examples:
+  %(prog)s linear
+  %(prog)s linear --data my.csv --method adam --epochs 5000 --output weights.json
+  %(prog)s lstm --validation 0.2 --patience 10 --log history.csv --plot training.svg
+  %(prog)s lstm --checkpoint run.npz            interrupted, it goes on with
+  %(prog)s lstm --checkpoint run.npz --resume
+
 exit codes:
   0    done
-  1    the loss or a gradient overflowed, or the output could not be written
+  1    the loss or a gradient overflowed, or a file could not be written
   2    bad input, nothing was trained
   130  interrupted with Ctrl-C; the weights reached are reported and written all the same
+  143  the same, interrupted by SIGTERM
 """
 
 
@@ -46,7 +56,16 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
         nargs="?",
         help=f"one of: {', '.join(cells)}; may be left out if there is only one",
     )
-    parser.add_argument(
+    _add_data(parser.add_argument_group("data"))
+    _add_weights(parser.add_argument_group("weights to start from"))
+    _add_training(parser.add_argument_group("training"), methods)
+    _add_files(parser.add_argument_group("files that are written"))
+    _add_output(parser.add_argument_group("what is shown"))
+    return parser
+
+
+def _add_data(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
         "--data",
         metavar="FILE",
         type=Path,
@@ -54,48 +73,29 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
         "or NPZ (X: N x T or N x T x D, t: as the cell has it); text (.txt) where the example reads text; "
         "default: the cell's example",
     )
-    parser.add_argument(
-        "--epochs",
-        metavar="N",
-        type=_count,
-        help=f"number of passes over the data, each one update unless --batch; default: the example's, "
-        f"else {DEFAULT_EPOCHS}",
+    group.add_argument(
+        "--validation",
+        metavar="SHARE",
+        type=_share,
+        help="hold this share of the sequences back, 0.2 for a fifth, chosen by --seed: the weights with the least "
+        "loss on them are kept",
     )
-    parser.add_argument(
-        "--learning-rate",
-        metavar="RATE",
-        help="one number for all weights, or NAME=VALUE,...; default: the example's, else the method's usual one",
-    )
-    parser.add_argument(
-        "--method",
-        choices=methods,
-        help="the update rule; default: the example's, else gradient_descent",
-    )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=_positive,
-        help="how many sequences an update sees, in an order shuffled at every epoch; default: the example's, else all",
-    )
-    parser.add_argument(
+
+
+def _add_weights(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
         "--init",
         metavar="WEIGHTS",
         help="start weights as NAME=VALUE,..., or a .json file from --output; some suffice",
     )
-    parser.add_argument(
-        "--tolerance",
-        metavar="G",
-        type=_threshold,
-        help="stop when the largest absolute entry of the gradient is at most G",
-    )
-    parser.add_argument(
+    group.add_argument(
         "--seed",
         metavar="S",
         type=_count,
         help="draw the start weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
-        "from a normal one, rows zero; it also shuffles the batches",
+        "from a normal one, rows zero; it also shuffles the batches and chooses what --validation holds back",
     )
-    parser.add_argument(
+    group.add_argument(
         "--size",
         metavar="NAME=N",
         type=_size,
@@ -103,8 +103,96 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
         default=[],
         help="the size of a dimension that the data do not tell, as in H=16; may be given several times",
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="write the final weights to this JSON file")
-    return parser
+
+
+def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> None:
+    group.add_argument(
+        "--epochs",
+        metavar="N",
+        type=_count,
+        help=f"number of passes over the data, each one update unless --batch; default: the example's, "
+        f"else {DEFAULT_EPOCHS}",
+    )
+    group.add_argument(
+        "--method",
+        metavar="NAME",
+        choices=methods,
+        help=f"the update rule: {', '.join(methods)}; default: the example's, else gradient_descent",
+    )
+    group.add_argument(
+        "--learning-rate",
+        metavar="RATE",
+        help="one number for all weights, or NAME=VALUE,...; default: the example's, else the method's usual one",
+    )
+    group.add_argument(
+        "--clip",
+        metavar="NORM",
+        type=_bound,
+        help="shorten a gradient whose norm, over all weights together, is larger to this norm",
+    )
+    group.add_argument(
+        "--batch",
+        metavar="N",
+        type=_positive,
+        help="how many sequences an update sees, in an order shuffled at every epoch; default: the example's, else all",
+    )
+    group.add_argument(
+        "--tolerance",
+        metavar="G",
+        type=_threshold,
+        help="stop when the largest absolute entry of the gradient is at most G",
+    )
+    group.add_argument(
+        "--patience",
+        metavar="N",
+        type=_positive,
+        help="stop when the loss on the sequences of --validation has not fallen for N epochs",
+    )
+
+
+def _add_files(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write the final weights to this JSON file; an older one is replaced",
+    )
+    group.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        type=Path,
+        help="keep all that is needed to go on in this file, also when interrupted",
+    )
+    group.add_argument(
+        "--checkpoint-every",
+        metavar="N",
+        type=_positive,
+        help=f"write it after every N epochs; default: {DEFAULT_CHECKPOINT_EPOCHS}",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from --checkpoint, to the same bits as without the interruption: give the same options again, "
+        "--epochs may be larger; where there is no such file yet, training begins",
+    )
+    group.add_argument(
+        "--log",
+        metavar="FILE",
+        type=Path,
+        help="write the loss of every epoch to this file, .csv or .jsonl",
+    )
+    group.add_argument(
+        "--plot",
+        metavar="FILE",
+        type=Path,
+        help="draw the loss into this file (.svg), beside it the path of the weights if there are two; "
+        "needs matplotlib",
+    )
+
+
+def _add_output(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--quiet", action="store_true", help="print errors only")
+    group.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
 
 
 def _count(text: str) -> int:
@@ -121,6 +209,26 @@ def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1, as in 0.2")
+    return share
+
+
+def _bound(text: str) -> float:
+    try:
+        bound = float(text)
+    except ValueError:
+        bound = math.nan
+    if not 0 < bound < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
+    return bound
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -1,11 +1,14 @@
 """What is said at the end of a run: how it went, the weights, and predictions beside their targets."""
 
+import json
+import math
+
 import numpy as np
 
 from .data import Array
 from .settings import Settings
 from .training import Result
-from .weights import format_weights
+from .weights import format_weights, plain
 
 TABLE_ROWS = 10
 SEQUENCES = 3
@@ -14,36 +17,79 @@ AT_ONCE = 500
 
 def report(settings: Settings, result: Result) -> str:
     """Describe the run and where it ended: loss, weights, and predictions beside their targets."""
-    N, T = settings.X.shape[:2]
+    data, chosen = settings.data, result.chosen
     arrays = any(map(np.ndim, settings.start))
     start = f"drawn with seed {settings.seed}, but for what is given" if arrays else format_weights(settings.start)
-    rates = format_weights(settings.learning_rates)
-    if arrays and len(set(settings.learning_rates)) == 1:
-        rates = repr(settings.learning_rates[0])
-    how = [settings.method_name] if settings.method else []
-    how += [f"batches of {settings.batch}"] if settings.batch < N else []
     lines = [
-        f"{settings.cell}: {N} sequences of {T} steps, {result.epochs} epochs, {result.reason.value}",
+        f"{settings.cell}: {data.describe()}, {result.state.epoch} epochs, {result.reason.value}",
         f"start          {start}",
-        f"learning rate  {', '.join([rates, *how])}",
-        f"weights        {format_weights(result.parameters)}",
-        f"loss           {result.loss!r}",
-        "",
+        f"learning rate  {_how(settings)}",
     ]
+    if settings.held_back:
+        lines.append(f"weights of     epoch {chosen.epoch}, where the validation loss was least")
+    lines += [
+        f"weights        {format_weights(chosen.parameters)}",
+        f"loss           {chosen.loss!r}",
+    ]
+    if settings.held_back:
+        lines.append(f"validation     {chosen.validation!r} on {settings.held_back.describe()}")
+    lines.append("")
 
     def predict(X: Array) -> Array:
         parts = range(0, len(X), AT_ONCE)
+        # Copies: a part may be a view of all that the network computed.
         return np.concatenate(
-            [settings.network.predict(result.parameters, X[first : first + AT_ONCE]) for first in parts]
+            [settings.network.predict(chosen.parameters, X[first : first + AT_ONCE]).copy() for first in parts]
         )
 
     with np.errstate(all="ignore"):
         if settings.task:
             return "\n".join([*lines, *settings.task.show(predict)])
-        predictions = predict(settings.X[: N if settings.t.ndim == 1 else SEQUENCES])
-    if predictions.ndim > 1:
-        return "\n".join([*lines, *sequences(settings.t[:SEQUENCES], predictions[:SEQUENCES])])
-    return "\n".join([*lines, *table(settings.t, predictions)])
+        for X, t in data.groups:
+            if len(data.groups) > 1:
+                lines.append(f"of {X.shape[1]} steps")
+            if t.ndim == 1:
+                lines += table(np.asarray(t), predict(X))
+            else:
+                lines += sequences(t[:SEQUENCES], predict(X[:SEQUENCES]))
+    return "\n".join(lines)
+
+
+def as_json(settings: Settings, result: Result, exit_code: int) -> str:
+    """Describe the run and where it ended in one line of JSON, for programs."""
+    chosen, held_back = result.chosen, settings.held_back
+    return json.dumps(
+        {
+            "cell": settings.cell,
+            "method": settings.method_name,
+            "sequences": settings.data.lengths,
+            "held_back": held_back.lengths if held_back else {},
+            "epochs": result.state.epoch,
+            "reason": result.reason.name.lower(),
+            "exit_code": exit_code,
+            "epoch_of_weights": chosen.epoch,
+            "loss": number(chosen.loss),
+            "validation_loss": number(chosen.validation),
+            "weights": plain(chosen.parameters),
+        },
+        allow_nan=False,
+    )
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON has it, which knows no NaN."""
+    return value if math.isfinite(value) else None
+
+
+def _how(settings: Settings) -> str:
+    """Say with which learning rates and how the weights were updated."""
+    rates = format_weights(settings.learning_rates)
+    if any(map(np.ndim, settings.start)) and len(set(settings.learning_rates)) == 1:
+        rates = repr(settings.learning_rates[0])
+    how = [settings.method_name] if settings.method else []
+    how += [f"batches of {settings.batch}"] if settings.batch else []
+    how += [f"gradients no longer than {settings.clip:g}"] if settings.clip else []
+    return ", ".join([rates, *how])
 
 
 def table(t: Array, predictions: Array) -> list[str]:

@@ -33,6 +33,13 @@ class Sequences:
         """How many sequences there are of each length."""
         return {group.X.shape[1]: len(group.X) for group in self.groups}
 
+    def describe(self) -> str:
+        """Say how many sequences there are of each length."""
+        *others, last = (f"{count} of {steps} step{'s' * (steps != 1)}" for steps, count in self.lengths.items())
+        if others:
+            return f"{len(self)} sequences, {', '.join(others)} and {last}"
+        return f"{len(self)} sequence{'s' * (len(self) != 1)} {last.removeprefix(f'{len(self)} ')}"
+
     def shares(self) -> Iterator[tuple[Group, float]]:
         """Yield each group, and what share of all sequences it has."""
         for group in self.groups:

@@ -5,72 +5,58 @@ the start, the sizes, the method with its learning rates, the batches and the nu
 without an example needs --data, and has the defaults of options.py and the method's usual learning rate.
 """
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .data import Array, read_data, read_text
+from .choices import choose_cell, choose_data, choose_sizes, find_cells, read_example
 from .errors import InputError
-from .options import DEFAULT_EPOCHS, DEFAULT_SEED, parser
-from .shapes import Shape, measure, size_of_all
+from .files import check_writable
+from .history import check_log
+from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, DEFAULT_SEED, parser
+from .plots import check_plot
+from .protocols import Method, Network
+from .sequences import Sequences
+from .shapes import size_of_all
 from .tasks import Task
-from .weights import check_output, choose_learning_rates, choose_start
+from .weights import choose_learning_rates, choose_start
 
 GRADIENT_DESCENT = "gradient_descent"
 """The method that every network has itself, as `descend`."""
 
 
-class Method(Protocol):
-    """What training needs of a method in optimizers.py."""
-
-    state: int  # how many numbers it keeps for each entry of a weight
-    learning_rate: float
-
-    @property
-    def update(self) -> Callable[..., tuple[Any, ...]]:
-        """From a weight, its gradient, its learning rate and its state to the new weight and the new state."""
-
-
-class Network(Protocol):
-    """What training needs of a network.py; it says itself which shapes X, t and the weights have."""
-
-    Parameters: Any  # the NamedTuple with one field a weight
-    SHAPES: Mapping[str, Shape]  # of every weight
-    DATA_SHAPES: Mapping[str, Shape]  # of X and t
-
-    def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
-        """Return the loss and its gradient, the latter as Parameters."""
-
-    def descend(self, parameters: Any, gradient: Any, learning_rates: Any) -> Any:
-        """Return the parameters after one update by gradient descent."""
-
-    def predict(self, parameters: Any, X: Array) -> Array:
-        """Return the output for each of the N sequences."""
-
-
 @dataclass(frozen=True)
 class Settings:
-    """A run in which everything is known and checked; the shapes of X and t are those of the network."""
+    """A run in which everything is known and checked; the shapes of the data are those of the network."""
 
     cell: str
     network: Network
-    X: Array
-    t: Array
+    data: Sequences  # that are trained on
+    held_back: Sequences | None  # for validation
     task: Task | None
     start: NamedTuple
     method_name: str
     method: Method | None  # None: the network's own descend
     learning_rates: NamedTuple
+    clip: float | None
     epochs: int
-    batch: int
+    batch: int | None  # None: all sequences
     seed: int
     tolerance: float | None
+    patience: float
     output: Path | None
+    checkpoint: Path | None
+    checkpoint_every: int
+    resume: bool
+    log: Path | None
+    plot: Path | None
+    quiet: bool
+    json: bool
 
 
 def read_settings(argv: Sequence[str] | None = None) -> Settings:
@@ -89,19 +75,19 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     cells = find_cells()
     methods: Mapping[str, Method] = import_module(".optimizers", __package__).METHODS
     arguments = parser(cells, list(methods)).parse_args(argv)
-    cell = _choose_cell(arguments.cell, cells)
-    if arguments.output:
-        check_output(arguments.output)
+    cell = choose_cell(arguments.cell, cells)
+    _check_files(arguments)
 
     network: Any = import_module(f".{cell}.network", __package__)
-    example = _read_example(cell)
-    X, t, task = _choose_data(cell, network, example, arguments.data)
-    sizes = _choose_sizes(network, X, t, example.get("SIZES", {}), dict(arguments.size))
+    example = read_example(cell)
+    data, task = choose_data(cell, network, example, arguments.data)
+    sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
     seed, template = arguments.seed, example.get("START")
     if template is None:
         shapes = size_of_all(network.SHAPES, sizes)
         template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
         seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+    shuffles = DEFAULT_SEED if seed is None else seed
 
     usual = example.get("METHOD", GRADIENT_DESCENT)
     name = arguments.method or usual
@@ -110,83 +96,72 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         rate = example.get("LEARNING_RATE") if name == usual else None
         rates = template._make([methods[name].learning_rate if rate is None else rate] * len(template))
 
-    batch = arguments.batch or example.get("BATCH") or len(X)
-    if arguments.tolerance is not None and batch < len(X):
-        raise InputError(f"--tolerance looks at the gradient of all {len(X)} sequences: give --batch {len(X)} with it")
+    data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
+    batch = arguments.batch or example.get("BATCH") or len(data)
+    if arguments.tolerance is not None and batch < len(data):
+        raise InputError(
+            f"--tolerance looks at the gradient of all {len(data)} sequences: give --batch {len(data)} with it"
+        )
     return Settings(
-        cell,
-        network,
-        X,
-        t,
-        task,
-        choose_start(template, seed, arguments.init, example.get("START_AT", {})),
-        name,
-        None if name == GRADIENT_DESCENT else methods[name],
-        choose_learning_rates(rates, arguments.learning_rate),
-        example.get("EPOCHS", DEFAULT_EPOCHS) if arguments.epochs is None else arguments.epochs,
-        batch,
-        DEFAULT_SEED if seed is None else seed,
-        arguments.tolerance,
-        arguments.output,
+        cell=cell,
+        network=network,
+        data=data,
+        held_back=held_back,
+        task=task,
+        start=choose_start(template, seed, arguments.init, example.get("START_AT", {})),
+        method_name=name,
+        method=None if name == GRADIENT_DESCENT else methods[name],
+        learning_rates=choose_learning_rates(rates, arguments.learning_rate),
+        clip=arguments.clip,
+        epochs=example.get("EPOCHS", DEFAULT_EPOCHS) if arguments.epochs is None else arguments.epochs,
+        batch=batch if batch < len(data) else None,
+        seed=shuffles,
+        tolerance=arguments.tolerance,
+        patience=math.inf if arguments.patience is None else arguments.patience,
+        output=arguments.output,
+        checkpoint=arguments.checkpoint,
+        checkpoint_every=arguments.checkpoint_every or DEFAULT_CHECKPOINT_EPOCHS,
+        resume=arguments.resume,
+        log=arguments.log,
+        plot=arguments.plot,
+        quiet=arguments.quiet,
+        json=arguments.json,
     )
 
 
-def _choose_data(
-    cell: str, network: Network, example: Mapping[str, Any], path: Path | None
-) -> tuple[Array, Array, Any]:
-    """Return X, t and the task that they are of: from the user's file, else from the example."""
-    task: Task | None = example.get("TASK")
-    if path is None and task is not None:
-        return task.X, task.t, task
-    if path is None and "X" in example:
-        return example["X"], example["t"], None
-    if path is None:
-        raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
-    if path.suffix.lower() == ".txt" and task is not None and task.read_text is not None:
-        task = task.read_text(read_text(path))
-        return task.X, task.t, task
-    return *read_data(path, network.DATA_SHAPES), None
+def _check_files(arguments: Any) -> None:
+    """Make sure that all files can be written, and that none is overwritten that a run has made."""
+    if arguments.output:
+        check_writable("--output", arguments.output)
+    if arguments.checkpoint:
+        check_writable("--checkpoint", arguments.checkpoint)
+        if arguments.checkpoint.exists() and not arguments.resume:
+            raise InputError(
+                f"--checkpoint {arguments.checkpoint} is there already: go on with --resume, or name another file"
+            )
+    elif arguments.resume or arguments.checkpoint_every:
+        option = "--resume" if arguments.resume else "--checkpoint-every"
+        raise InputError(f"{option} without --checkpoint: give the file with --checkpoint FILE")
+    if arguments.log:
+        check_log(arguments.log, arguments.resume)
+    if arguments.plot:
+        check_plot(arguments.plot)
+    files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)
+    written = [path.resolve() for path in files if path]
+    for path in written:
+        if written.count(path) > 1:
+            raise InputError(f"two options name the file {path}: give each a file of its own")
 
 
-def _read_example(cell: str) -> dict[str, Any]:
-    """Return what the cell's example.py defines, by name; nothing where there is none."""
-    if not (Path(__file__).parent / cell / "example.py").is_file():
-        return {}
-    return vars(import_module(f".{cell}.example", __package__))
-
-
-def _choose_sizes(
-    network: Network, X: Array, t: Array, example: Mapping[str, int], given: Mapping[str, int]
-) -> dict[str, int]:
-    """Return the size of every dimension: as the data have it, else as --size says, else as the example has it."""
+def _hold_back(
+    data: Sequences, share: float | None, patience: int | None, seed: int
+) -> tuple[Sequences, Sequences | None]:
+    """Return what is trained on, and what is held back for validation."""
+    if share is None:
+        if patience is not None:
+            raise InputError("--patience looks at the validation loss: give --validation SHARE with it")
+        return data, None
     try:
-        of_data = measure(network.DATA_SHAPES, {"X": X, "t": t})
+        return data.split(share, seed)
     except ValueError as error:
-        raise InputError(f"the example does not fit the cell: {error}") from None
-    named = {size for shape in network.SHAPES.values() for size in shape if isinstance(size, str)}
-    for name in given:
-        if name in of_data:
-            raise InputError(f"--size {name}={given[name]}: the data say that {name} is {of_data[name]}: leave it out")
-        if name not in named:
-            there_are = ", ".join(sorted(named - set(of_data))) or "none"
-            raise InputError(f"--size {name}={given[name]}: no weight has that dimension, expected {there_are}")
-    return {**example, **given, **of_data}
-
-
-def find_cells() -> list[str]:
-    """Return the names of the folders beside this file that hold a network.py."""
-    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/network.py"))
-
-
-def _choose_cell(cell: str | None, cells: Sequence[str]) -> str:
-    """Return the cell asked for, or the only one there is."""
-    if not cells:
-        raise InputError(f"{Path(__file__).parent} holds no cell: derive one into it first")
-    there_are = "there are " + ", ".join(cells) if len(cells) > 1 else f"there is {cells[0]}"
-    if cell is None and len(cells) > 1:
-        raise InputError(f"which cell? {there_are}")
-    if cell is not None and cell not in cells:
-        closest = difflib.get_close_matches(cell, cells, n=1)
-        question = f", did you mean {closest[0]}?" if closest else ":"
-        raise InputError(f"no cell {cell!r}{question} {there_are}")
-    return cell or cells[0]
+        raise InputError(f"--validation {share}: {error}") from None

@@ -6,6 +6,7 @@ closed_form.py   one pass over the data                   near the optimum, and 
 network_fast.py  T steps forwards and back                where there is no other, or where the others overflow
 """
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from .data import Array
-from .settings import Network, Settings
+from .protocols import Network
+from .settings import Settings
 
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
@@ -26,7 +28,7 @@ class Fast:
     def __init__(self, network: Network, fast: Any) -> None:
         """Set it up with what is trained and its network_fast.py."""
         self._network, self._fast = network, fast
-        self._spaces: dict[int, Any] = {}  # the last batch of an epoch may be smaller than the others
+        self._spaces: dict[tuple[int, int], Any] = {}  # by N and T: the last batch of an epoch may be smaller
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the network's own."""
@@ -34,39 +36,39 @@ class Fast:
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
         """Return the loss and its gradient."""
-        if len(X) not in self._spaces:
-            self._spaces[len(X)] = self._fast.Workspace()
-        space = self._spaces[len(X)]
-        result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, space)
+        shape = X.shape[:2]
+        if shape not in self._spaces:
+            self._spaces[shape] = self._fast.Workspace()
+        result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, self._spaces[shape])
         return result
 
 
 class Shortcut:
     """A network whose loss and gradient are computed the fastest way that is precise."""
 
-    def __init__(self, network: Network, closed_form: Any, moments: Any, data: Any) -> None:
+    def __init__(self, network: Network, closed_form: Any, moments: Any, data: Iterable[tuple[Array, Any]]) -> None:
         """Set it up.
 
         Args:
             network: What is trained.
             closed_form: The cell's closed_form.py.
             moments: The cell's moments.py, or None.
-            data: The moments of all sequences, or None.
+            data: Inputs, each with the moments of them and their targets.
         """
-        self._network, self._closed_form, self._moments, self._data = network, closed_form, moments, data
+        self._network, self._closed_form, self._moments, self._data = network, closed_form, moments, tuple(data)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the network's own."""
         return getattr(self._network, name)
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
-        """Return the loss and its gradient; all N sequences are those that the moments are of."""
-        if self._data is not None and len(X) == self._data.N:
-            of_loss, of_gradient = self._moments.relative_errors(parameters, self._data)
-            if of_loss <= LARGEST_ERROR_OF_LOSS and of_gradient <= LARGEST_ERROR_OF_GRADIENT:
-                result: tuple[float, Any] = self._moments.value_and_gradient(parameters, self._data)
-                return result
-            self._data = None  # training comes nearer to the optimum, hardly ever back
+        """Return the loss and its gradient, by moments where X is the very array that moments are of."""
+        for inputs, data in self._data:
+            if inputs is X:
+                of_loss, of_gradient = self._moments.relative_errors(parameters, data)
+                if of_loss <= LARGEST_ERROR_OF_LOSS and of_gradient <= LARGEST_ERROR_OF_GRADIENT:
+                    result: tuple[float, Any] = self._moments.value_and_gradient(parameters, data)
+                    return result
         loss, gradient = self._closed_form.value_and_gradient(parameters, X, t)
         if np.all(np.isfinite([loss, *gradient])):
             return loss, gradient
@@ -79,10 +81,11 @@ def fastest(settings: Settings) -> Network:
     network = settings.network if fast is None else cast(Network, Fast(settings.network, fast))
     if closed_form is None:
         return network
-    N, T = settings.X.shape
-    # Moments take T multiplications for each number of the data: that has to pay off.
-    pays = moments is not None and settings.batch >= N and settings.epochs > T
-    data = moments.Moments.of(settings.X, settings.t) if pays else None
+    data = []
+    for X, t in settings.data.groups:
+        # Moments take T multiplications for each number of the data: that has to pay off.
+        if moments is not None and settings.batch is None and settings.epochs > X.shape[1]:
+            data.append((X, moments.Moments.of(X, t)))
     return cast(Network, Shortcut(network, closed_form, moments, data))
 
 

@@ -5,104 +5,148 @@
 PACKAGE is the package that this file lies in, and a CELL is any folder in it with a network.py.
 The way of a run:
 
-    read_settings ──▶ train ──▶ write_weights ──▶ report
-    (all is checked)  (epochs)  (--output)     (standard output)
+    read_settings ──▶ begin ──────────────▶ train ────▶ write_weights ──▶ report
+    (all is checked)  (or go on: --resume)  (epochs)    (--output)        (standard output)
 """
 
-import math
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 
-import numpy as np
-
+from .checkpoints import Origin, fingerprint, fingerprint_of_file, load
+from .diagnosis import divergence
 from .errors import InputError
-from .progress import Progress
-from .report import report
+from .first_order import FirstOrder, loss_of
+from .observers import Observers, unwritten
+from .report import as_json, report
 from .settings import Settings, read_settings
 from .shortcuts import fastest
-from .training import Reason, Result, train
-from .updates import first_memory, move
+from .training import Learner, Reason, State, first_state, train
 from .weights import format_weights, write_weights
 
-EXIT_CODES = {Reason.EPOCHS: 0, Reason.TOLERANCE: 0, Reason.DIVERGED: 1, Reason.INTERRUPTED: 130}
-
-
-def divergence(settings: Settings, result: Result) -> str:
-    """Say at which epoch a run diverged, what was kept, and what to lower."""
-    if math.isnan(result.loss):
-        return (
-            "diverged at epoch 0: the loss or its gradient overflows at the start "
-            f"{format_weights(settings.start)}: choose smaller weights with --init"
-        )
-    # Shortly before the end every weight leaps. The first update shows better which one began.
-    leaping = (
-        leaping_weights(settings, settings.start)
-        or leaping_weights(settings, result.parameters)
-        or settings.start._fields
-    )
-    return (
-        f"diverged at epoch {result.epochs + 1}: its update made the loss or gradient overflow; "
-        f"the last finite weights are {format_weights(result.parameters)}: "
-        f"lower the learning rate of {' and '.join(leaping)} "
-        f"(now {format_weights(settings.learning_rates)}) or start nearer to zero (--init)"
-    )
-
-
-def leaping_weights(settings: Settings, parameters: NamedTuple) -> list[str]:
-    """Name the weights that one update moves by more than 1 and by more than their size."""
-    network = settings.network
-    with np.errstate(all="ignore"):
-        X, t = settings.X[: settings.batch], settings.t[: settings.batch]
-        _, gradient = network.value_and_gradient(parameters, X, t)
-        memory = first_memory(parameters, settings.method)
-        updated, _ = move(network, settings.method, parameters, gradient, settings.learning_rates, memory)
-        return [
-            name
-            for name, old, new in zip(parameters._fields, parameters, updated, strict=True)
-            if not np.all(np.abs(new - old) <= np.maximum(np.abs(old), 1))  # NaN leaps, too
-        ]
+EXIT_CODES = {
+    Reason.EPOCHS: 0,
+    Reason.TOLERANCE: 0,
+    Reason.PATIENCE: 0,
+    Reason.DIVERGED: 1,
+    Reason.INTERRUPTED: 130,
+    Reason.TERMINATED: 143,
+}
 
 
 def run(settings: Settings) -> int:
     """Train, write the weights, report, and return the exit code."""
+    network = fastest(settings)
+    learner = FirstOrder(network, settings.method, settings.learning_rates, settings.batch, settings.clip)
+    origin = origin_of(settings)
+    state, resumed = begin(settings, learner, origin)
+    held_back = settings.held_back
     try:
-        with Progress(settings.epochs, sys.stderr) as progress:
+        with terminable() as terminated, Observers(settings, origin, state, resumed) as observers:
             result = train(
-                fastest(settings),
-                settings.X,
-                settings.t,
-                settings.start,
-                settings.learning_rates,
+                learner,
+                settings.data,
+                state,
                 settings.epochs,
                 settings.tolerance,
-                progress,
-                settings.method,
-                settings.batch,
-                settings.seed,
+                None if held_back is None else lambda parameters: loss_of(network, parameters, held_back),
+                settings.patience,
+                observers,
             )
+            if terminated and result.reason is Reason.INTERRUPTED:
+                result = result._replace(reason=Reason.TERMINATED)
     except ValueError as error:  # only the network knows which targets it can take
         raise InputError(f"{settings.cell}: {error}") from None
-    exit_code = EXIT_CODES[result.reason]
-    complaints = [divergence(settings, result)] if result.reason is Reason.DIVERGED else []
-
+    complaints = observers.finish(result)
     if settings.output:
         try:
-            write_weights(settings.output, result.parameters)
+            write_weights(settings.output, result.chosen.parameters)
         except OSError as error:
-            exit_code = 1
-            complaints.append(f"error: {settings.output} was not written: {error.strerror}")
-    try:
-        print(report(settings, result), flush=True)
-    except OSError as error:
+            complaints.append(unwritten(settings.output, error))
+    exit_code = 1 if complaints else EXIT_CODES[result.reason]
+    if result.reason is Reason.DIVERGED:
+        complaints.insert(0, divergence(settings, result))
+    text = as_json(settings, result, exit_code) if settings.json else report(settings, result)
+    wanted = settings.json or not settings.quiet or complaints  # of a failed run the weights may be nowhere else
+    if wanted and (failure := show(text)):
+        complaints.append(f"error: the report was not printed: {failure.strerror}")
         exit_code = 1
-        complaints.append(f"error: the report was not printed: {error.strerror}")
-        # What is still in the buffer would fail once more when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for complaint in complaints:
         print(f"train: {complaint}", file=sys.stderr)
     return exit_code
+
+
+def begin(settings: Settings, learner: Learner, origin: Origin) -> tuple[State, bool]:
+    """Return the state in which training begins, and whether it is that of the checkpoint.
+
+    Raises:
+        InputError: The checkpoint cannot be read, or is one of another run.
+    """
+    if settings.resume and settings.checkpoint:
+        if settings.checkpoint.exists():
+            state = load(settings.checkpoint, origin, settings.start)
+            if not settings.quiet:
+                print(f"train: going on after epoch {state.epoch} of {settings.checkpoint}", file=sys.stderr)
+            return state, True
+        if not settings.quiet:
+            print(f"train: there is no {settings.checkpoint} yet: training begins", file=sys.stderr)
+    return first_state(learner, settings.start, settings.seed), False
+
+
+def origin_of(settings: Settings) -> Origin:
+    """Say what a run is made of, as far as its next bits depend on it."""
+    if settings.checkpoint is None:
+        return Origin(settings.cell, "", "", {})
+    folder = Path(__file__).parent
+    held_back = 0 if settings.held_back is None else len(settings.held_back)
+    return Origin(
+        settings.cell,
+        fingerprint_of_file(folder / settings.cell / "network.py"),
+        fingerprint(settings.data),
+        {
+            "--method": settings.method_name,
+            "--learning-rate": format_weights(settings.learning_rates),
+            "--clip": str(settings.clip),
+            "--batch": str(settings.batch or "all"),
+            "--seed": str(settings.seed),
+            "--validation": f"{held_back} sequences",
+        },
+    )
+
+
+def show(text: str) -> OSError | None:
+    """Print a text on standard output; return what went wrong."""
+    try:
+        print(text, flush=True)
+    except OSError as failure:
+        # What is still in the buffer would fail once more when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return failure
+    return None
+
+
+@contextmanager
+def terminable() -> Iterator[list[int]]:
+    """Let SIGTERM interrupt the block as Ctrl-C does; yield a list that is empty until it has come."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there Python hears of signals
+        yield received
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

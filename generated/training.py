@@ -1,15 +1,20 @@
-"""The training loop."""
+"""The training loop, whatever it is that learns.
+
+An epoch finds the loss of the weights and updates them. A `State` is what is known between two epochs, all of it: a run
+that begins with it goes on to the same bits.
+"""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .data import Array
-from .settings import Method, Network
-from .updates import first_memory, largest_entry, move
+from .sequences import Sequences
+from .updates import Memory
 
 
 class Reason(Enum):
@@ -17,86 +22,148 @@ class Reason(Enum):
 
     EPOCHS = "done"
     TOLERANCE = "done, the gradient is within the tolerance"
+    PATIENCE = "stopped early, the validation loss no longer falls"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    TERMINATED = "interrupted by SIGTERM"
+
+
+class Epoch(NamedTuple):
+    """What a pass over the data found.
+
+    Attributes:
+        loss: That of the weights before the pass; of several batches the mean of theirs, each before its update.
+        slope: The largest absolute entry of the gradient, of the last batch.
+        parameters: The weights after it.
+        memory: What the learner keeps.
+    """
+
+    loss: float
+    slope: float
+    parameters: Any
+    memory: Memory
+
+
+class Learner(Protocol):
+    """What finds better weights."""
+
+    def start(self, parameters: Any) -> Memory:
+        """Return what is kept before the first epoch: numbers and arrays."""
+
+    def epoch(
+        self, parameters: Any, memory: Memory, data: Sequences, random: np.random.Generator, update: bool
+    ) -> Epoch:
+        """Pass over the data once.
+
+        Args:
+            parameters: The weights.
+            memory: What was kept.
+            data: All sequences.
+            random: For the order of the batches.
+            update: Whether the weights are updated. If not, `random` is left alone, too.
+
+        Returns:
+            What was found; the loss is NaN as soon as anything is not finite.
+        """
+
+
+class Best(NamedTuple):
+    """The weights with the least validation loss so far, with their loss and the number of epochs that led to them."""
+
+    epoch: int
+    loss: float
+    validation: float
+    parameters: Any
+
+
+class State(NamedTuple):
+    """A run after a number of epochs: the weights, what the learner keeps, the random generator's state, the best."""
+
+    epoch: int
+    parameters: Any
+    memory: Memory
+    random: Mapping[str, Any]
+    best: Best | None = None
 
 
 class Result(NamedTuple):
-    """Where training ended: the parameters after `epochs` updates, and their loss.
+    """Where training is, or ended.
 
-    If training diverged, they are the last ones that were finite together with their gradient. If
-    not even those of the start were, the loss is NaN.
+    If training diverged, it is the last state whose loss and gradient were finite. If those of the start were not, or
+    if it was interrupted before the first epoch, the loss is NaN.
+
+    Attributes:
+        state: After the last epoch whose loss is known.
+        loss: That of its weights.
+        validation: Likewise, on the sequences held back; None where there are none.
+        reason: Why training stopped.
     """
 
-    parameters: NamedTuple
+    state: State
     loss: float
-    epochs: int
+    validation: float | None
     reason: Reason
+
+    @property
+    def chosen(self) -> Best:
+        """The weights to keep: the best on the sequences held back, else the last."""
+        last = Best(self.state.epoch, self.loss, math.nan, self.state.parameters)
+        return self.state.best or last
+
+
+def first_state(learner: Learner, parameters: Any, seed: int) -> State:
+    """Return the state before the first epoch; the seed is for the order of the batches."""
+    return State(0, parameters, learner.start(parameters), np.random.default_rng(seed).bit_generator.state)
 
 
 def train(
-    network: Network,
-    X: Array,
-    t: Array,
-    start: NamedTuple,
-    learning_rates: NamedTuple,
+    learner: Learner,
+    data: Sequences,
+    state: State,
     epochs: int,
     tolerance: float | None = None,
-    progress: Callable[[int, float], None] = lambda epoch, loss: None,
-    method: Method | None = None,
-    batch: int | None = None,
-    seed: int = 0,
+    validate: Callable[[Any], float] | None = None,
+    patience: float = math.inf,
+    observe: Callable[[Result], None] = lambda result: None,
 ) -> Result:
     """Minimise the loss.
 
     Args:
-        network: The loss with its gradient, and the update by gradient descent.
-        X: The inputs, N × T or N × T × D, one sequence a row.
-        t: The targets.
-        start: The parameters to begin with.
-        learning_rates: Parameters, one learning rate a weight.
-        epochs: How many passes over the data to do.
+        learner: Passes over the data and updates the weights.
+        data: The sequences.
+        state: Where to begin.
+        epochs: How many passes over the data with an update there are in all; one more finds the loss that they led to.
         tolerance: Stop as soon as no entry of the gradient is larger than this in absolute value.
-        progress: Called with the number of epochs done and the loss they led to. With several batches that loss is the
-            mean of theirs, each before its update, in the epoch that follows; after the last epoch nothing is updated.
-        method: The update rule; gradient descent unless given.
-        batch: How many sequences an update sees, the last one of an epoch perhaps fewer; all unless given.
-        seed: For the order of the sequences, which changes from epoch to epoch.
+        validate: The loss on sequences that are not trained on, from the weights.
+        patience: Stop when that loss has not fallen for so many epochs.
+        observe: Called once an epoch, as soon as its loss is known.
 
     Returns:
-        The parameters reached and why training stopped. Neither overflow nor Ctrl-C raises: the
-        reason names them, and the parameters are the last good ones, as they were after an epoch.
+        Where it ended and why. Neither overflow nor an interrupt raises: the reason names them.
     """
-    parameters, memory = start, first_memory(start, method)
-    random = np.random.default_rng(seed)
-    # One assignment replaces all of it, so Ctrl-C never parts the parameters from their loss.
-    result = Result(start, math.nan, 0, Reason.INTERRUPTED)
+    random = np.random.default_rng()
+    random.bit_generator.state = state.random
+    # One assignment replaces all of it, so an interrupt never parts the weights from their loss.
+    result = Result(state, math.nan, None, Reason.INTERRUPTED)
     try:
         with np.errstate(all="ignore"):
-            for epoch in range(epochs + 1):
-                reached, mean = parameters, 0.0
-                for rows, share in batches(len(X), batch or len(X), random):
-                    loss, gradient = network.value_and_gradient(parameters, X[rows], t[rows])
-                    if not all(np.all(np.isfinite(leaf)) for leaf in (loss, *parameters, *gradient)):
-                        return result._replace(reason=Reason.DIVERGED)
-                    mean += share * float(loss)
-                    if epoch < epochs:
-                        parameters, memory = move(network, method, parameters, gradient, learning_rates, memory)
-                result = Result(reached, mean, epoch, Reason.INTERRUPTED)
-                progress(epoch, result.loss)
-                if tolerance is not None and largest_entry(gradient) <= tolerance:
+            while True:
+                update = state.epoch < epochs
+                done = learner.epoch(state.parameters, state.memory, data, random, update)
+                validation = None if validate is None else float(validate(state.parameters))
+                if not math.isfinite(done.loss + done.slope + (validation or 0)):
+                    return result._replace(reason=Reason.DIVERGED)
+                best = state.best
+                if validation is not None and (best is None or validation < best.validation):
+                    best = Best(state.epoch, done.loss, validation, state.parameters)
+                result = Result(state._replace(best=best), done.loss, validation, Reason.INTERRUPTED)
+                observe(result)
+                if tolerance is not None and done.slope <= tolerance:
                     return result._replace(reason=Reason.TOLERANCE)
+                if best is not None and state.epoch - best.epoch >= patience:
+                    return result._replace(reason=Reason.PATIENCE)
+                if not update:
+                    return result._replace(reason=Reason.EPOCHS)
+                state = State(state.epoch + 1, done.parameters, done.memory, random.bit_generator.state, best)
     except KeyboardInterrupt:
         return result
-    return result._replace(reason=Reason.EPOCHS)
-
-
-def batches(N: int, size: int, random: np.random.Generator) -> Iterator[tuple[Any, float]]:
-    """Yield which sequences each update of an epoch sees, and what share of all they are."""
-    if size >= N:
-        yield slice(None), 1.0
-        return
-    order = random.permutation(N)
-    for first in range(0, N, size):
-        rows = order[first : first + size]
-        yield rows, len(rows) / N

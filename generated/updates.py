@@ -1,18 +1,20 @@
-"""One update of the weights, by any method."""
+"""One update of the weights, by any method, and what may be done to the gradient before it."""
 
+import math
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .settings import Method, Network
+from .protocols import Method, Network
 
 Memory: TypeAlias = tuple[tuple[Any, ...], ...]
 """What a method keeps from one update to the next: for each weight some numbers, or arrays of its shape."""
 
 
-def first_memory(start: NamedTuple, method: Method | None) -> Memory:
+def first_memory(start: NamedTuple, learning_rates: NamedTuple, method: Method | None) -> Memory:
     """Return what a method keeps before the first update."""
-    return tuple((0.0,) * (method.state if method else 0) for _ in start)
+    return tuple(method.start(*leaves) if method else () for leaves in zip(start, learning_rates, strict=True))
 
 
 def move(
@@ -26,6 +28,30 @@ def move(
         for *leaves, kept in zip(parameters, gradient, learning_rates, memory, strict=True)
     ]
     return parameters._make(weight for weight, *_ in moved), tuple(tuple(kept) for _, *kept in moved)
+
+
+def clip(gradient: Any, bound: float) -> Any:
+    """Shorten a gradient whose norm is larger than `bound`; its direction stays.
+
+    Args:
+        gradient: Parameters, all finite.
+        bound: The largest norm that is left as it is, more than 0.
+
+    Returns:
+        The gradient, as Parameters of the same types.
+    """
+    length = norm(gradient)
+    clip_leaf = import_module(".optimizers", __package__).clip
+    return gradient._make(clip_leaf(leaf, length, bound) for leaf in gradient)
+
+
+def norm(gradient: NamedTuple) -> float:
+    """Return the Euclidean norm of a gradient: over all entries of all weights together."""
+    largest = largest_entry(gradient)
+    if largest == 0:
+        return 0.0
+    # Divided by the largest entry no square overflows, as that of an exploding gradient could.
+    return largest * math.sqrt(sum(float(np.sum((leaf / largest) ** 2)) for leaf in gradient))
 
 
 def largest_entry(gradient: NamedTuple) -> float:

@@ -7,7 +7,6 @@ field a weight. No function here knows which weights a cell has: their names are
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import InputError
+from .files import write_whole
 
 
 def choose_start(
@@ -95,7 +95,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
 def format_weights(parameters: NamedTuple) -> str:
     """Write parameters as --init reads them, each number with all its digits; of an array its shape."""
     if not any(map(np.ndim, parameters)):
-        return ",".join(f"{name}={value!r}" for name, value in _plain(parameters).items())
+        return ",".join(f"{name}={value!r}" for name, value in plain(parameters).items())
     shapes = {name: " x ".join(map(str, np.shape(leaf))) for name, leaf in parameters._asdict().items()}
     return ", ".join(f"{name} {shapes[name] or repr(float(leaf))}" for name, leaf in parameters._asdict().items())
 
@@ -138,7 +138,7 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
 
 
 def write_weights(path: Path, parameters: NamedTuple) -> None:
-    """Write the weights to a file that at every moment is either the old one or the new one.
+    """Write the weights to a JSON file, whole or not at all.
 
     Args:
         path: The file; it is replaced if it exists.
@@ -147,48 +147,11 @@ def write_weights(path: Path, parameters: NamedTuple) -> None:
     Raises:
         OSError: The file could not be written. What was there is untouched.
     """
-    path = path.resolve()  # replace what a link points to, not the link
-    temporary = _temporary(path)
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(_plain(parameters), file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(plain(parameters), indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
-def check_output(path: Path) -> None:
-    """Make sure before training that the weights can be written after it.
-
-    Raises:
-        InputError: The path is a folder or a device, or its folder is missing or read-only.
-    """
-    if path.is_dir():
-        raise InputError(f"--output {path} is a folder: name a file in it")
-    if path.exists() and not path.is_file():
-        raise InputError(f"--output {path} is not a regular file")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise InputError(f"--output {path} is read-only")
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise InputError(f"--output {path}: there is no folder {path.parent}: create it first")
-    temporary = _temporary(path.resolve())
-    try:  # the one sure test is to write there
-        temporary.touch()
-        temporary.unlink()
-    except OSError as error:
-        raise InputError(f"--output {path} cannot be written: {error.strerror}") from None
-
-
-def _temporary(path: Path) -> Path:
-    """Name a file in the same folder, from which os.replace is a single step."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
-
-
-def _plain(parameters: NamedTuple) -> dict[str, Any]:
+def plain(parameters: NamedTuple) -> dict[str, Any]:
     """Return the weights by name, as Python numbers and lists of them."""
     return {name: np.asarray(leaf).tolist() for name, leaf in parameters._asdict().items()}
 

@@ -114,7 +114,9 @@ def load(path: Path, origin: Origin, template: Any) -> State:
     except OSError as error:
         raise InputError(f"--checkpoint {path} cannot be read: {error.strerror}") from None
     except Exception:  # a damaged archive may raise almost anything
-        raise InputError(f"--checkpoint {path} is no checkpoint: name another file, or start without --resume") from None
+        raise InputError(
+            f"--checkpoint {path} is no checkpoint: name another file, or start without --resume"
+        ) from None
     if not known:
         raise InputError(f"--checkpoint {path} was written by another version of the trainer: start without --resume")
     _compare(path, found, origin)
@@ -124,7 +126,7 @@ def load(path: Path, origin: Origin, template: Any) -> State:
         _weights(arrays, content["parameters"], template),
         tuple(tuple(kept) for kept in _take(arrays, content["memory"])),
         content["random"],
-        best and Best(*best[:3], _weights(arrays, best[3], template)),
+        best and Best(best[0], best[1], best[2], _weights(arrays, best[3], template)),
     )
 
 

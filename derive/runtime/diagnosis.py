@@ -20,13 +20,11 @@ def divergence(settings: Settings, result: Result) -> str:
             f"{format_weights(last.parameters)}: choose smaller weights with --init"
         )
     # Shortly before the end every weight leaps. The first update shows better which one began.
-    leaping = (
-        leaping_weights(settings, settings.start) or leaping_weights(settings, last.parameters) or settings.start._fields
-    )
+    leaping = leaping_weights(settings, settings.start) or leaping_weights(settings, last.parameters)
     return (
         f"diverged at epoch {last.epoch + 1}: its update made the loss or gradient overflow; "
         f"the last finite weights are {format_weights(last.parameters)}: "
-        f"lower the learning rate of {' and '.join(leaping)} "
+        f"lower the learning rate of {' and '.join(leaping or settings.start._fields)} "
         f"(now {format_weights(settings.learning_rates)}) or start nearer to zero (--init)"
     )
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .sequences import Sequences
 from .protocols import Method, Network
+from .sequences import Sequences
 from .training import Epoch
 from .updates import Memory, clip, first_memory, largest_entry, move
 
@@ -34,7 +34,7 @@ class FirstOrder:
 
     def start(self, parameters: Any) -> Memory:
         """Return what the method keeps before the first update."""
-        return first_memory(parameters, self._method, self._learning_rates)
+        return first_memory(parameters, self._learning_rates, self._method)
 
     def epoch(
         self, parameters: Any, memory: Memory, data: Sequences, random: np.random.Generator, update: bool

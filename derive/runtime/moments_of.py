@@ -17,9 +17,9 @@ import numpy as np
 
 from .data import Array
 from .errors import InputError
+from .files import check_writable
 from .options import Parser
 from .progress import Progress
-from .weights import check_output
 
 
 class SequencesDone(Progress):
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
     for given in (arguments.X, arguments.t):
         if arguments.output.exists() and given.exists() and arguments.output.samefile(given):
             raise InputError(f"--output {arguments.output} is the data: name another file")
-    check_output(arguments.output)
+    check_writable("--output", arguments.output)
     moments: Any = import_module(f".{arguments.cell}.moments", __package__).Moments
     X, t = open_array(arguments.X), open_array(arguments.t)
     try:

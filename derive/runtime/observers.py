@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -31,7 +32,8 @@ class Observers:
         Raises:
             InputError: The log cannot be written.
         """
-        self._settings, self._followed = settings, [] if settings.plot else None
+        self._settings = settings
+        self._followed: list[Result] | None = [] if settings.plot else None
         self._progress = None if settings.quiet else Progress(settings.epochs, sys.stderr)
         self._log = settings.log and Log(settings.log, state.epoch, settings.held_back is not None)
         self._checkpoints = settings.checkpoint and Checkpoints(
@@ -50,7 +52,7 @@ class Observers:
             self._log.close()
 
     def __call__(self, result: Result) -> None:
-        """Hear of an epoch. The log comes before the checkpoint, so that it never lacks an epoch that is resumed from."""
+        """Hear of an epoch. The log comes first, so that it never lacks an epoch that a checkpoint goes on from."""
         if self._progress:
             self._progress(result.state.epoch, result.loss)
         if self._log:
@@ -73,12 +75,12 @@ class Observers:
                 complaints.append(unwritten(settings.log, self._log.failure))
         if settings.plot and self._followed:
             try:
-                self._draw(self._followed)
+                self._draw(settings.plot, self._followed)
             except OSError as failure:
                 complaints.append(unwritten(settings.plot, failure))
         return complaints
 
-    def _draw(self, followed: list[Result]) -> None:
+    def _draw(self, file: Path, followed: list[Result]) -> None:
         """Draw the loss, and the path of the weights if there are two numbers."""
         settings = self._settings
         names, path = settings.start._fields, None
@@ -91,7 +93,7 @@ class Observers:
             )
         validation = [each.validation for each in followed] if settings.held_back else None
         plot_training(
-            settings.plot,
+            file,
             f"{settings.cell}, {settings.method_name}",
             [each.state.epoch for each in followed],
             [each.loss for each in followed],

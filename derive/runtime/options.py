@@ -77,8 +77,8 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
         "--validation",
         metavar="SHARE",
         type=_share,
-        help="hold this share of the sequences back, 0.2 for a fifth, chosen by --seed: the weights with the least loss "
-        "on them are kept",
+        help="hold this share of the sequences back, 0.2 for a fifth, chosen by --seed: the weights with the least "
+        "loss on them are kept",
     )
 
 

@@ -10,8 +10,11 @@ from .shapes import Shape
 class Method(Protocol):
     """What training needs of a method in optimizers.py."""
 
-    state: int  # how many numbers it keeps for each entry of a weight
     learning_rate: float
+
+    @property
+    def start(self) -> Callable[[Any, Any], tuple[Any, ...]]:
+        """From a weight and its learning rate to the first state."""
 
     @property
     def update(self) -> Callable[..., tuple[Any, ...]]:

@@ -146,7 +146,8 @@ def _check_files(arguments: Any) -> None:
         check_log(arguments.log, arguments.resume)
     if arguments.plot:
         check_plot(arguments.plot)
-    written = [path.resolve() for path in (arguments.output, arguments.checkpoint, arguments.log, arguments.plot) if path]
+    files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)
+    written = [path.resolve() for path in files if path]
     for path in written:
         if written.count(path) > 1:
             raise InputError(f"two options name the file {path}: give each a file of its own")

@@ -26,7 +26,7 @@ from .observers import Observers, unwritten
 from .report import as_json, report
 from .settings import Settings, read_settings
 from .shortcuts import fastest
-from .training import Learner, Reason, Result, State, first_state, train
+from .training import Learner, Reason, State, first_state, train
 from .weights import format_weights, write_weights
 
 EXIT_CODES = {
@@ -66,16 +66,16 @@ def run(settings: Settings) -> int:
     if settings.output:
         try:
             write_weights(settings.output, result.chosen.parameters)
-        except OSError as failure:
-            complaints.append(unwritten(settings.output, failure))
+        except OSError as error:
+            complaints.append(unwritten(settings.output, error))
     exit_code = 1 if complaints else EXIT_CODES[result.reason]
     if result.reason is Reason.DIVERGED:
         complaints.insert(0, divergence(settings, result))
     text = as_json(settings, result, exit_code) if settings.json else report(settings, result)
-    if settings.json or not settings.quiet or complaints:  # the weights may be nowhere else
-        if failure := show(text):
-            complaints.append(f"error: the report was not printed: {failure.strerror}")
-            exit_code = 1
+    wanted = settings.json or not settings.quiet or complaints  # of a failed run the weights may be nowhere else
+    if wanted and (failure := show(text)):
+        complaints.append(f"error: the report was not printed: {failure.strerror}")
+        exit_code = 1
     for complaint in complaints:
         print(f"train: {complaint}", file=sys.stderr)
     return exit_code

@@ -32,7 +32,7 @@ class Epoch(NamedTuple):
     """What a pass over the data found.
 
     Attributes:
-        loss: That of the weights before the pass. With several batches it is the mean of theirs, each before its update.
+        loss: That of the weights before the pass; of several batches the mean of theirs, each before its update.
         slope: The largest absolute entry of the gradient, of the last batch.
         parameters: The weights after it.
         memory: What the learner keeps.
@@ -89,8 +89,8 @@ class State(NamedTuple):
 class Result(NamedTuple):
     """Where training is, or ended.
 
-    If training diverged, it is the last state whose loss and gradient were finite. If those of the start were not, or if
-    it was interrupted before the first epoch, the loss is NaN.
+    If training diverged, it is the last state whose loss and gradient were finite. If those of the start were not, or
+    if it was interrupted before the first epoch, the loss is NaN.
 
     Attributes:
         state: After the last epoch whose loss is known.

@@ -33,6 +33,7 @@ class Parameters(NamedTuple):
 
 SHAPES = {"Wx": (), "Wrec": ()}
 DATA_SHAPES = {"X": ("N", "T"), "t": ("N",)}
+LOSS_IS_MEAN = True
 
 
 def forward(parameters, X):

@@ -1,0 +1,83 @@
+"""Which cell, which data, which sizes: from the command line, from the data, else from the cell's example."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .data import read_data, read_text
+from .errors import InputError
+from .protocols import Network
+from .sequences import Group, Sequences
+from .shapes import measure
+from .tasks import Task
+
+
+def choose_data(
+    cell: str, network: Network, example: Mapping[str, Any], path: Path | None
+) -> tuple[Sequences, Task | None]:
+    """Return the sequences, and the task that they are of: from the user's file, else from the example."""
+    task: Task | None = example.get("TASK")
+    if path is None and task is not None:
+        return Sequences(Group(task.X, task.t)), task
+    if path is None and "X" in example:
+        return Sequences(Group(example["X"], example["t"])), None
+    if path is None:
+        raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
+    if path.suffix.lower() == ".txt" and task is not None and task.read_text is not None:
+        task = task.read_text(read_text(path))
+        return Sequences(Group(task.X, task.t)), task
+    data = Sequences(Group(*read_data(path, network.DATA_SHAPES)))
+    if len(data.groups) > 1 and not network.LOSS_IS_MEAN:
+        raise InputError(
+            f"{path} has sequences of {len(data.groups)} lengths, and the loss of {cell} is no mean over the sequences "
+            "that could be taken length by length: give sequences of one length"
+        )
+    return data, None
+
+
+def read_example(cell: str) -> dict[str, Any]:
+    """Return what the cell's example.py defines, by name; nothing where there is none."""
+    if not (Path(__file__).parent / cell / "example.py").is_file():
+        return {}
+    return vars(import_module(f".{cell}.example", __package__))
+
+
+def choose_sizes(
+    network: Network, data: Sequences, example: Mapping[str, int], given: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the size of every dimension: as the data have it, else as --size says, else as the example has it."""
+    of_data: dict[str, int] = {}
+    for X, t in data.groups:  # they agree in all but the number of steps
+        try:
+            of_data = measure(network.DATA_SHAPES, {"X": X, "t": t})
+        except ValueError as error:
+            raise InputError(f"the example does not fit the cell: {error}") from None
+    named = {size for shape in network.SHAPES.values() for size in shape if isinstance(size, str)}
+    for name in given:
+        if name in of_data:
+            raise InputError(f"--size {name}={given[name]}: the data say that {name} is {of_data[name]}: leave it out")
+        if name not in named:
+            there_are = ", ".join(sorted(named - set(of_data))) or "none"
+            raise InputError(f"--size {name}={given[name]}: no weight has that dimension, expected {there_are}")
+    return {**example, **given, **of_data}
+
+
+def find_cells() -> list[str]:
+    """Return the names of the folders beside this file that hold a network.py."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/network.py"))
+
+
+def choose_cell(cell: str | None, cells: Sequence[str]) -> str:
+    """Return the cell asked for, or the only one there is."""
+    if not cells:
+        raise InputError(f"{Path(__file__).parent} holds no cell: derive one into it first")
+    there_are = "there are " + ", ".join(cells) if len(cells) > 1 else f"there is {cells[0]}"
+    if cell is None and len(cells) > 1:
+        raise InputError(f"which cell? {there_are}")
+    if cell is not None and cell not in cells:
+        closest = difflib.get_close_matches(cell, cells, n=1)
+        question = f", did you mean {closest[0]}?" if closest else ":"
+        raise InputError(f"no cell {cell!r}{question} {there_are}")
+    return cell or cells[0]
