@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -74,12 +75,12 @@ class Observers:
                 complaints.append(unwritten(settings.log, self._log.failure))
         if settings.plot and self._followed:
             try:
-                self._draw(self._followed)
+                self._draw(settings.plot, self._followed)
             except OSError as failure:
                 complaints.append(unwritten(settings.plot, failure))
         return complaints
 
-    def _draw(self, followed: list[Result]) -> None:
+    def _draw(self, file: Path, followed: list[Result]) -> None:
         """Draw the loss, and the path of the weights if there are two numbers."""
         settings = self._settings
         names, path = settings.start._fields, None
@@ -92,7 +93,7 @@ class Observers:
             )
         validation = [each.validation for each in followed] if settings.held_back else None
         plot_training(
-            settings.plot,
+            file,
             f"{settings.cell}, {settings.method_name}",
             [each.state.epoch for each in followed],
             [each.loss for each in followed],

@@ -86,6 +86,8 @@ SHAPES: dict[str, Shape] = {
 """The shape of every weight, in the names of its dimensions; () is a number."""
 DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T", "D"), "t": ("N", "M")}
 """The shapes of the inputs and the targets."""
+LOSS_IS_MEAN = True
+"""Whether the loss is a mean over the sequences, but for what depends on the weights alone."""
 
 
 class Trace(NamedTuple):

@@ -136,6 +136,27 @@ class Package:
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
+    def train(
+        self,
+        X: Any,
+        t: Any,
+        start: Any,
+        learning_rates: Any,
+        epochs: int,
+        *,
+        network: Any = None,
+        method: Any = None,
+        batch: int | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """Train the linear cell, or a network given, by the trainer's loop."""
+        loop, sequences = self.module("training"), self.module("sequences")
+        network = network or self.module("linear.network")
+        learner = self.module("first_order").FirstOrder(network, method, learning_rates, batch, bound=None)
+        data = sequences.Sequences(sequences.Group(X, t))
+        return loop.train(learner, data, loop.first_state(learner, start, seed), epochs, **options)
+
     def add_cell(self, cell: str, example: str | None = EXAMPLE) -> None:
         folder = self.folder / cell
         folder.mkdir()

@@ -40,7 +40,8 @@ def shortcut(modules):
     network, closed_form, moments, example = (
         modules[f"linear.{name}"] for name in ("network", "closed_form", "moments", "example")
     )
-    return modules["shortcuts"].Shortcut(network, closed_form, moments, moments.Moments.of(example.X, example.t))
+    data = [(example.X, moments.Moments.of(example.X, example.t))]
+    return modules["shortcuts"].Shortcut(network, closed_form, moments, data)
 
 
 def test_moments_are_used_until_they_are_not_precise(modules, shortcut, monkeypatch):

@@ -219,9 +219,9 @@ def test_rprop_learns_to_count_from_a_start_where_the_gradient_explodes(net):
     network, rprop = net.module("linear.network"), net.module("optimizers").METHODS["rprop"]
     start, rates = network.Parameters(-1.5, 2.0), network.Parameters(rprop.learning_rate, rprop.learning_rate)
     assert net.module("updates").largest_entry(network.gradients(start, X, t)) > 1e6
-    result = net.module("training").train(network, X, t, start, rates, 500, method=rprop)
-    assert result.parameters == pytest.approx(rprop_by_hand(X, t, start, 500), rel=1e-9)
-    assert result.parameters == pytest.approx((1, 1), abs=0.01)
+    result = net.train(X, t, start, rates, 500, method=rprop)
+    assert result.state.parameters == pytest.approx(rprop_by_hand(X, t, start, 500), rel=1e-9)
+    assert result.state.parameters == pytest.approx((1, 1), abs=0.01)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -275,27 +275,27 @@ def test_an_unknown_method_is_refused(net):
 
 
 def test_every_sequence_is_seen_once_an_epoch_and_the_last_batch_may_be_smaller(net):
-    batches = net.module("training").batches
+    sequences, batches = net.module("sequences"), net.module("first_order").batches
+    data = sequences.Sequences(sequences.Group(np.zeros((7, 2)), np.arange(7)))
     random = np.random.default_rng(seed=1)
-    epochs = [list(batches(7, 3, random)) for _ in range(2)]
+    epochs = [[part.groups[0].t for part in batches(data, 3, random)] for _ in range(2)]
     for epoch in epochs:
-        assert [len(rows) for rows, _ in epoch] == [3, 3, 1]
-        assert sorted(np.concatenate([rows for rows, _ in epoch])) == list(range(7))
-        assert sum(share for _, share in epoch) == pytest.approx(1)
-    assert any(np.any(first != second) for (first, _), (second, _) in zip(*epochs, strict=True))
-    assert list(batches(7, 9, random)) == [(slice(None), 1.0)]
+        assert [len(numbers) for numbers in epoch] == [3, 3, 1]
+        assert sorted(np.concatenate(epoch)) == list(range(7))
+    assert any(np.any(first != second) for first, second in zip(*epochs, strict=True))
+    assert list(batches(data, 9, random)) == [data]
 
 
 def test_batches_agree_with_a_plain_loop(net):
     network, example = net.module("linear.network"), net.module("linear.example")
     start, rates = network.Parameters(0.9, 1.1), network.Parameters(0.01, 0.001)
-    result = net.module("training").train(network, example.X, example.t, start, rates, 3, batch=2, seed=5)
+    result = net.train(example.X, example.t, start, rates, 3, batch=2, seed=5)
     random, expected = np.random.default_rng(5), start
     for _ in range(3):
         order = random.permutation(3)
         for rows in (order[:2], order[2:]):
             expected = network.descend(expected, network.gradients(expected, example.X[rows], example.t[rows]), rates)
-    assert result.parameters == expected
+    assert result.state.parameters == expected
     assert result.loss == pytest.approx(network.loss(expected, example.X, example.t))
 
 

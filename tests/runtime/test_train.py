@@ -59,30 +59,22 @@ def test_the_example_agrees_with_a_plain_loop(net, tmp_path):
 @pytest.mark.parametrize("epochs", [0, 1, 2, 5])
 def test_n_epochs_are_n_updates(net, epochs):
     result = run_train(net, epochs=epochs)
-    assert result.epochs == epochs
+    assert result.state.epoch == epochs
     assert result.reason.name == "EPOCHS"
     expected = plain_loop(*COUNTING, 0.2, 1.5, 0.02, 0.0006, epochs)
-    assert result.parameters == pytest.approx(expected, rel=1e-14)
+    assert result.state.parameters == pytest.approx(expected, rel=1e-14)
     network, example = net.module("linear.network"), net.module("linear.example")
-    assert result.loss == network.loss(result.parameters, example.X, example.t)
+    assert result.loss == network.loss(result.state.parameters, example.X, example.t)
 
 
-def run_train(net, **changes):
+def run_train(net, epochs=20, **options):
     example = net.module("linear.example")
-    arguments = {
-        "network": net.module("linear.network"),
-        "X": example.X,
-        "t": example.t,
-        "start": example.START,
-        "learning_rates": example.LEARNING_RATES,
-        "epochs": 20,
-    }
-    return net.module("train").train(**arguments | changes)
+    return net.train(example.X, example.t, example.START, example.LEARNING_RATES, epochs, **options)
 
 
 def test_progress_hears_of_every_epoch(net):
     heard = []
-    result = run_train(net, epochs=3, progress=lambda epoch, loss: heard.append((epoch, loss)))
+    result = run_train(net, epochs=3, observe=lambda result: heard.append((result.state.epoch, result.loss)))
     assert [epoch for epoch, _ in heard] == [0, 1, 2, 3]
     assert heard[-1][1] == result.loss
 
@@ -95,12 +87,12 @@ def test_tolerance_stops_at_the_first_small_gradient(net):
         network, example = net.module("linear.network"), net.module("linear.example")
         return max(map(abs, network.gradients(parameters, example.X, example.t)))
 
-    assert largest(result.parameters) <= 0.01
-    assert largest(run_train(net, epochs=result.epochs - 1).parameters) > 0.01
+    assert largest(result.state.parameters) <= 0.01
+    assert largest(run_train(net, epochs=result.state.epoch - 1).state.parameters) > 0.01
 
     done = net.main("linear", "--tolerance", 0.01)
     assert done.code == 0
-    assert f"{result.epochs} epochs, done, the gradient is within the tolerance" in done.out
+    assert f"{result.state.epoch} epochs, done, the gradient is within the tolerance" in done.out
 
 
 def test_the_largest_entry_may_be_negative_or_in_an_array(net):
@@ -131,7 +123,7 @@ def test_only_the_first_ten_of_many_predictions_are_shown(net, write):
     table = "".join(f"{n},{n}\n" for n in range(25))
     done = net.main("linear", "--data", write("data.csv", table), "--epochs", 0, "--init", "Wx=1")
     lines = done.out.splitlines()
-    assert lines[0].startswith("linear: 25 sequences of 1 steps")
+    assert lines[0].startswith("linear: 25 sequences of 1 step,")
     assert [line.split()[0] for line in lines[7:17]] == [str(n) for n in range(1, 11)]
     assert lines[17] == "... and 15 more"
     assert lines[18] == "25 of 25 rounded predictions match their targets"
@@ -222,8 +214,8 @@ def test_whatever_is_not_finite_ends_the_training(net, spoiled):
 
     result = run_train(net, network=Spoiled())
     assert result.reason.name == "DIVERGED"
-    assert result.epochs == 2
-    assert result.parameters == (2.0, 0.0)
+    assert result.state.epoch == 2
+    assert result.state.parameters == (2.0, 0.0)
     assert example.START == (0.2, 1.5)
 
 

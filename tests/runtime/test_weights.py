@@ -206,7 +206,7 @@ def test_output_into_a_read_only_file_system_is_refused(net, tmp_path, monkeypat
 
 def test_the_check_before_training_leaves_nothing_behind(net, tmp_path):
     path = tmp_path / "weights.json"
-    net.module("weights").check_output(path)
+    net.module("files").check_writable("--output", path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["net"]
 
 
