@@ -81,11 +81,9 @@ def fastest(settings: Settings) -> Network:
     network = settings.network if fast is None else cast(Network, Fast(settings.network, fast))
     if closed_form is None:
         return network
-    data = []
-    for X, t in settings.data.groups:
-        # Moments take T multiplications for each number of the data: that has to pay off.
-        if moments is not None and settings.batch is None and settings.epochs > X.shape[1]:
-            data.append((X, moments.Moments.of(X, t)))
+    # Whether moments are used must not depend on --epochs: a run that goes on has other ones, and the same bits.
+    whole = moments is not None and settings.batch is None
+    data = [(X, moments.Moments.of(X, t)) for X, t in settings.data.groups] if whole else []
     return cast(Network, Shortcut(network, closed_form, moments, data))
 
 
