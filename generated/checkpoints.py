@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -17,11 +17,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
-from .sequences import Sequences
 from .training import Best, Result, State
-
-FORMAT = 1
-"""Raised by one whenever an older file can no longer be read."""
 
 
 class Origin(NamedTuple):
@@ -30,13 +26,15 @@ class Origin(NamedTuple):
     Attributes:
         cell: The cell's name.
         code: A fingerprint of its network.py.
-        data: A fingerprint of the sequences.
+        data: A fingerprint of the sequences, of those held back, too.
+        start: A fingerprint of the weights that it began with.
         settings: Everything else that the next bits depend on, in words, by the option that sets it.
     """
 
     cell: str
     code: str
     data: str
+    start: str
     settings: Mapping[str, str]
 
 
@@ -83,7 +81,6 @@ def save(path: Path, state: State, origin: Origin) -> None:
     if state.best:
         best = state.best._replace(parameters=_put(arrays, "best", state.best.parameters))
     content = {
-        "format": FORMAT,
         "origin": origin._asdict(),
         "epoch": state.epoch,
         "parameters": _put(arrays, "weight", state.parameters),
@@ -106,19 +103,16 @@ def load(path: Path, origin: Origin, template: Any) -> State:
         InputError: The file cannot be read, or is one of another run.
     """
     try:
-        with path.open("rb") as file, np.load(io.BytesIO(file.read()), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         content = json.loads(str(arrays.pop("content")))
         found = Origin(**content["origin"])
-        known = content["format"] == FORMAT
     except OSError as error:
         raise InputError(f"--checkpoint {path} cannot be read: {error.strerror}") from None
     except Exception:  # a damaged archive may raise almost anything
         raise InputError(
-            f"--checkpoint {path} is no checkpoint: name another file, or start without --resume"
+            f"--checkpoint {path} is no checkpoint of this trainer: name another file, or remove it to begin anew"
         ) from None
-    if not known:
-        raise InputError(f"--checkpoint {path} was written by another version of the trainer: start without --resume")
     _compare(path, found, origin)
     best = content["best"]
     return State(
@@ -130,15 +124,14 @@ def load(path: Path, origin: Origin, template: Any) -> State:
     )
 
 
-def fingerprint(data: Sequences) -> str:
-    """Return a digest of all sequences and targets, their types and shapes."""
+def fingerprint(arrays: Iterable[Any]) -> str:
+    """Return a digest of what arrays hold, their types and shapes."""
     digest = hashlib.sha256()
-    for group in data.groups:
-        for array in group:
-            digest.update(f"{array.dtype.str} {array.shape}".encode())
-            rows = max(1, 2**24 // max(1, array[:1].nbytes))  # a memory-mapped file may be larger than memory
-            for first in range(0, len(array), rows):
-                digest.update(np.ascontiguousarray(array[first : first + rows]).tobytes())
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        rows = max(1, 2**24 // max(1, array[:1].nbytes))  # a memory-mapped file may be larger than memory
+        for first in range(0, len(array), rows):
+            digest.update(np.ascontiguousarray(array[first : first + rows]).tobytes())
     return digest.hexdigest()
 
 
@@ -156,10 +149,15 @@ def _compare(path: Path, found: Origin, origin: Origin) -> None:
         raise InputError(f"{start} another network.py of {origin.cell}, which was derived anew since: start a new file")
     if found.data != origin.data:
         raise InputError(f"{start} other data: give those that it was made with, or name another file")
+    # A size is a setting, too, and to be named before the start that differs with it.
     for option in sorted({*found.settings, *origin.settings}):
         was, now = (settings.get(option, "nothing") for settings in (found.settings, origin.settings))
         if was != now:
             raise InputError(f"{start} a run with {option} {was}, and this one has {now}: give the same")
+    if found.start != origin.start:
+        raise InputError(
+            f"{start} a run from another start: give the --init that it was made with, or name another file"
+        )
 
 
 def _put(arrays: dict[str, Any], name: str, value: Any) -> Any:

@@ -20,12 +20,12 @@ from .training import Result, State
 class Observers:
     """All who follow a run; each hears of every epoch."""
 
-    def __init__(self, settings: Settings, origin: Origin, state: State, resumed: bool) -> None:
+    def __init__(self, settings: Settings, origin: Origin | None, state: State, resumed: bool) -> None:
         """Set them up.
 
         Args:
             settings: The run.
-            origin: What a checkpoint says that the run is made of.
+            origin: What a checkpoint says that the run is made of, if there is to be one.
             state: Where it begins.
             resumed: Whether a checkpoint holds that state already.
 
@@ -36,9 +36,10 @@ class Observers:
         self._followed: list[Result] | None = [] if settings.plot else None
         self._progress = None if settings.quiet else Progress(settings.epochs, sys.stderr)
         self._log = settings.log and Log(settings.log, state.epoch, settings.held_back is not None)
-        self._checkpoints = settings.checkpoint and Checkpoints(
-            settings.checkpoint, settings.checkpoint_every, origin, state.epoch if resumed else None
-        )
+        self._checkpoints = None
+        if settings.checkpoint and origin:
+            written = state.epoch if resumed else None
+            self._checkpoints = Checkpoints(settings.checkpoint, settings.checkpoint_every, origin, written)
 
     def __enter__(self) -> Self:
         """Return the observers themselves."""

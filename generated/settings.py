@@ -39,6 +39,7 @@ class Settings:
     data: Sequences  # that are trained on
     held_back: Sequences | None  # for validation
     task: Task | None
+    sizes: Mapping[str, int]  # of every named dimension of the weights
     start: NamedTuple
     method_name: str
     method: Method | None  # None: the network's own descend
@@ -108,6 +109,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         data=data,
         held_back=held_back,
         task=task,
+        sizes={name: sizes[name] for shape in network.SHAPES.values() for name in shape if name in sizes},
         start=choose_start(template, seed, arguments.init, example.get("START_AT", {})),
         method_name=name,
         method=None if name == GRADIENT_DESCENT else methods[name],

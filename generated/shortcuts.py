@@ -11,11 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from .data import Array
 from .protocols import Network
 from .settings import Settings
+from .updates import all_finite
 
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
@@ -70,7 +69,7 @@ class Shortcut:
                     result: tuple[float, Any] = self._moments.value_and_gradient(parameters, data)
                     return result
         loss, gradient = self._closed_form.value_and_gradient(parameters, X, t)
-        if np.all(np.isfinite([loss, *gradient])):
+        if all_finite(loss, *gradient):
             return loss, gradient
         return self._network.value_and_gradient(parameters, X, t)
 
@@ -81,11 +80,9 @@ def fastest(settings: Settings) -> Network:
     network = settings.network if fast is None else cast(Network, Fast(settings.network, fast))
     if closed_form is None:
         return network
-    data = []
-    for X, t in settings.data.groups:
-        # Moments take T multiplications for each number of the data: that has to pay off.
-        if moments is not None and settings.batch is None and settings.epochs > X.shape[1]:
-            data.append((X, moments.Moments.of(X, t)))
+    # Whether moments are used must not depend on --epochs: a run that goes on has other ones, and the same bits.
+    whole = moments is not None and settings.batch is None
+    data = [(X, moments.Moments.of(X, t)) for X, t in settings.data.groups] if whole else []
     return cast(Network, Shortcut(network, closed_form, moments, data))
 
 

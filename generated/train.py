@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
 from .checkpoints import Origin, fingerprint, fingerprint_of_file, load
 from .diagnosis import divergence
 from .errors import InputError
@@ -43,7 +45,7 @@ def run(settings: Settings) -> int:
     """Train, write the weights, report, and return the exit code."""
     network = fastest(settings)
     learner = FirstOrder(network, settings.method, settings.learning_rates, settings.batch, settings.clip)
-    origin = origin_of(settings)
+    origin = origin_of(settings) if settings.checkpoint else None
     state, resumed = begin(settings, learner, origin)
     held_back = settings.held_back
     try:
@@ -81,40 +83,45 @@ def run(settings: Settings) -> int:
     return exit_code
 
 
-def begin(settings: Settings, learner: Learner, origin: Origin) -> tuple[State, bool]:
+def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[State, bool]:
     """Return the state in which training begins, and whether it is that of the checkpoint.
 
     Raises:
         InputError: The checkpoint cannot be read, or is one of another run.
     """
-    if settings.resume and settings.checkpoint:
-        if settings.checkpoint.exists():
-            state = load(settings.checkpoint, origin, settings.start)
-            if not settings.quiet:
-                print(f"train: going on after epoch {state.epoch} of {settings.checkpoint}", file=sys.stderr)
-            return state, True
-        if not settings.quiet:
-            print(f"train: there is no {settings.checkpoint} yet: training begins", file=sys.stderr)
-    return first_state(learner, settings.start, settings.seed), False
+    if not (settings.resume and settings.checkpoint and origin):
+        return first_state(learner, settings.start, settings.seed), False
+    resumed = settings.checkpoint.exists()
+    if resumed:
+        state = load(settings.checkpoint, origin, settings.start)
+        say = f"going on after epoch {state.epoch} of {settings.checkpoint}"
+        if state.epoch >= settings.epochs:
+            say += f", and --epochs {settings.epochs} asks for no more: give a larger number to train further"
+    else:
+        state = first_state(learner, settings.start, settings.seed)
+        say = f"there is no {settings.checkpoint} yet: training begins"
+    if not settings.quiet:
+        print(f"train: {say}", file=sys.stderr)
+    return state, resumed
 
 
 def origin_of(settings: Settings) -> Origin:
     """Say what a run is made of, as far as its next bits depend on it."""
-    if settings.checkpoint is None:
-        return Origin(settings.cell, "", "", {})
-    folder = Path(__file__).parent
-    held_back = 0 if settings.held_back is None else len(settings.held_back)
+    data, held_back = settings.data, settings.held_back
+    groups = [*data.groups, *(held_back.groups if held_back else ())]
     return Origin(
         settings.cell,
-        fingerprint_of_file(folder / settings.cell / "network.py"),
-        fingerprint(settings.data),
+        fingerprint_of_file(Path(__file__).parent / settings.cell / "network.py"),
+        fingerprint(array for group in groups for array in group),
+        fingerprint(np.atleast_1d(leaf) for leaf in settings.start),
         {
             "--method": settings.method_name,
             "--learning-rate": format_weights(settings.learning_rates),
-            "--clip": str(settings.clip),
+            "--clip": str(settings.clip or "none"),
             "--batch": str(settings.batch or "all"),
             "--seed": str(settings.seed),
-            "--validation": f"{held_back} sequences",
+            "--size": ",".join(f"{name}={size}" for name, size in settings.sizes.items()) or "none",
+            "--validation": held_back.describe() if held_back else "none",
         },
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from .protocols import Method, Network
 from .sequences import Sequences
 from .training import Epoch
-from .updates import Memory, clip, first_memory, largest_entry, move
+from .updates import Memory, all_finite, clip, first_memory, largest_entry, move
 
 
 class FirstOrder:
@@ -43,7 +43,7 @@ class FirstOrder:
         mean, slope = 0.0, 0.0
         for part in batches(data, self._batch or len(data), random if update else None):
             loss, gradient = value_and_gradient(self._network, parameters, part)
-            if not all(np.all(np.isfinite(leaf)) for leaf in (loss, *parameters, *gradient)):
+            if not all_finite(loss, *parameters, *gradient):
                 return Epoch(math.nan, math.nan, parameters, memory)
             mean += len(part) / len(data) * float(loss)
             slope = largest_entry(gradient)

@@ -11,11 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from .data import Array
 from .protocols import Network
 from .settings import Settings
+from .updates import all_finite
 
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
@@ -70,7 +69,7 @@ class Shortcut:
                     result: tuple[float, Any] = self._moments.value_and_gradient(parameters, data)
                     return result
         loss, gradient = self._closed_form.value_and_gradient(parameters, X, t)
-        if np.all(np.isfinite([loss, *gradient])):
+        if all_finite(loss, *gradient):
             return loss, gradient
         return self._network.value_and_gradient(parameters, X, t)
 

@@ -56,4 +56,10 @@ def norm(gradient: NamedTuple) -> float:
 
 def largest_entry(gradient: NamedTuple) -> float:
     """Return the largest absolute value of any entry of the gradient."""
-    return max(float(np.max(np.abs(leaf))) for leaf in gradient)
+    # NumPy is slow on single numbers, and a run over two weights has many epochs.
+    return max(abs(leaf) if isinstance(leaf, float) else float(np.max(np.abs(leaf))) for leaf in gradient)
+
+
+def all_finite(*leaves: Any) -> bool:
+    """Tell whether neither a number nor an entry of an array is NaN or infinite."""
+    return all(math.isfinite(leaf) if isinstance(leaf, float) else np.all(np.isfinite(leaf)) for leaf in leaves)
