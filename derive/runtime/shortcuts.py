@@ -6,20 +6,25 @@ closed_form.py   one pass over the data                   near the optimum, and 
 network_fast.py  T steps forwards and back                where there is no other, or where the others overflow
 """
 
+import operator
 from collections.abc import Iterable
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from .data import Array
 from .protocols import Network
+from .sequences import Unread, blocks
 from .settings import Settings
+from .shapes import Array
 
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
 """Relative rounding errors beyond which moments are given up: the loss is only shown, the gradient adds up."""
+LONGEST_FOR_MOMENTS = 5000
+"""Steps beyond which moments are not tried: while they are made there is a matrix of T x T numbers."""
 
 
 class Fast:
@@ -84,9 +89,16 @@ def fastest(settings: Settings) -> Network:
     data = []
     for X, t in settings.data.groups:
         # Moments take T multiplications for each number of the data: that has to pay off.
-        if moments is not None and settings.batch is None and settings.epochs > X.shape[1]:
-            data.append((X, moments.Moments.of(X, t)))
+        if moments is not None and settings.batch is None and X.shape[1] < min(settings.epochs, LONGEST_FOR_MOMENTS):
+            data.append((X, _moments_of(moments, X, t)))
     return cast(Network, Shortcut(network, closed_form, moments, data))
+
+
+def _moments_of(moments: Any, X: Array, t: Array) -> Any:
+    """Return the moments of a group. What is not read yet is read block by block, and their moments are added."""
+    if not isinstance(X, Unread):
+        return moments.Moments.of(X, t)
+    return reduce(operator.add, (moments.Moments.of(X[block], t[block]) for block in blocks(X)))
 
 
 def _module(cell: str, name: str) -> Any:
