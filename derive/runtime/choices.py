@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .data import read_data, read_text
+from .data import read_data
 from .errors import InputError
+from .input_files import read_text
 from .protocols import Network
 from .sequences import Group, Sequences
 from .shapes import measure
@@ -15,24 +16,29 @@ from .tasks import Task
 
 
 def choose_data(
-    cell: str, network: Network, example: Mapping[str, Any], path: Path | None
+    cell: str, network: Network, example: Mapping[str, Any], paths: Sequence[Path] | None
 ) -> tuple[Sequences, Task | None]:
-    """Return the sequences, and the task that they are of: from the user's file, else from the example."""
+    """Return the sequences, and the task that they are of: from the user's files, else from the example."""
     task: Task | None = example.get("TASK")
-    if path is None and task is not None:
+    if paths is None and task is not None:
         return Sequences(Group(task.X, task.t)), task
-    if path is None and "X" in example:
+    if paths is None and "X" in example:
         return Sequences(Group(example["X"], example["t"])), None
-    if path is None:
+    if paths is None:
         raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
-    if path.suffix.lower() == ".txt" and task is not None and task.read_text is not None:
-        task = task.read_text(read_text(path))
+    where = ", ".join(map(str, paths))
+    if task is not None and task.read_text is not None and [path.suffix.lower() for path in paths] == [".txt"]:
+        text = read_text(paths[0])
+        try:
+            task = task.read_text(text)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         return Sequences(Group(task.X, task.t)), task
-    data = Sequences(Group(*read_data(path, network.DATA_SHAPES)))
+    data = read_data(paths, network.DATA_SHAPES)
     if len(data.groups) > 1 and not network.LOSS_IS_MEAN:
         raise InputError(
-            f"{path} has sequences of {len(data.groups)} lengths, and the loss of {cell} is no mean over the sequences "
-            "that could be taken length by length: give sequences of one length"
+            f"{where}: there are sequences of {len(data.groups)} lengths, and the loss of {cell} is no mean over the "
+            "sequences that could be taken length by length: give sequences of one length"
         )
     return data, None
 

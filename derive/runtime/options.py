@@ -20,6 +20,7 @@ given: at weights drawn with seed 0). --seed draws all weights that --init does 
 examples:
   %(prog)s linear
   %(prog)s linear --data my.csv --method adam --epochs 5000 --output weights.json
+  %(prog)s linear --data X.npy t.npy            (CELL stands before --data)
   %(prog)s lstm --validation 0.2 --patience 10 --log history.csv --plot training.svg
   %(prog)s lstm --checkpoint run.npz            interrupted, it goes on with
   %(prog)s lstm --checkpoint run.npz --resume
@@ -45,6 +46,7 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
     """Make the parser; the cells and methods are the names of those that there are."""
     parser = Parser(
         prog=f"python -m {__package__}.train",
+        usage="%(prog)s [CELL] [options]",
         description="Train a derived network, by full-batch gradient descent unless told otherwise.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,10 +70,14 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--data",
         metavar="FILE",
+        nargs="+",
         type=Path,
-        help="CSV (one sequence a row, the target last, header optional) "
-        "or NPZ (X: N x T or N x T x D, t: as the cell has it); text (.txt) where the example reads text; "
-        "default: the cell's example",
+        help="what to train on; default: the cell's example. my.csv has one sequence a row, its target in the last "
+        "column, a header if you like; a shorter sequence has blank cells before its target, as in 1,0,,,1. my.npz has "
+        "arrays X (N x T, or N x T x D where a step brings a row) and t (as the cell has it) and, if the sequences "
+        "differ in length, lengths (N whole numbers, the steps that count in each row of X). X.npy t.npy, or X.npy "
+        "t.npy lengths.npy, hold the same arrays, a file each, and may be larger than memory. my.txt is a text, for a "
+        "cell whose example reads one",
     )
     group.add_argument(
         "--validation",
