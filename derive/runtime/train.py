@@ -62,12 +62,13 @@ def run(settings: Settings) -> int:
                 result = result._replace(reason=Reason.TERMINATED)
     except ValueError as error:  # only the network knows which targets it can take
         raise InputError(f"{settings.cell}: {error}") from None
-    complaints = observers.finish(result)
+    complaints = []
     if settings.output:
         try:
             write_weights(settings.output, result.chosen.parameters)
         except OSError as error:
             complaints.append(unwritten(settings.output, error))
+    complaints += observers.finish(result)
     exit_code = 1 if complaints else EXIT_CODES[result.reason]
     if result.reason is Reason.DIVERGED:
         complaints.insert(0, divergence(settings, result))
