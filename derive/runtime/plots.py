@@ -42,7 +42,7 @@ WIDTH = 5.0  # inches
 COLOURS = ("#0b7285", "#c92a2a", "#5f3dc4", "#e67700", "#2b8a3e", "#364fc7")
 MOST_POINTS, FIRST_POINTS = 1000, 200
 GRID, LEVELS = 81, 20
-NEAR = 100.0
+NEAR = 1000.0
 """How many times the loss of the start a point of a path may have, to be looked at: a run that diverges leaps far."""
 LARGEST = 1e150
 """Numbers beyond are drawn here, those below its inverse there: ticks and margins must not overflow."""
@@ -234,10 +234,10 @@ def _draw_surface(figure: Figure, axes: Axes, weights: WeightPath, losses: Array
         values = np.log10(np.maximum(values, finite[finite > 0].min()))
     values = np.ma.masked_invalid(values)
     if values.count():
-        levels = MaxNLocator(LEVELS).tick_values(*_middle(values.compressed()))
+        levels = np.array(MaxNLocator(LEVELS).tick_values(*_middle(values.compressed())))
         filled = axes.contourf(x, y, values, levels, cmap="viridis", extend="both")
         filled.set_edgecolor("face")  # else the background shines through between two bands
-        ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*levels[[0, -1]])
+        ticks = np.array(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(levels[0], levels[-1]))
         ticks = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
         figure.colorbar(filled, ax=axes, label=label + weights.note, ticks=ticks, location="bottom", aspect=40)
     # A leap far out of the window is drawn to a point not quite so far: the same line, and no overflow.
@@ -248,13 +248,16 @@ def _draw_surface(figure: Figure, axes: Axes, weights: WeightPath, losses: Array
     axes.plot(*shown, color="white", linewidth=3)
     axes.plot(*shown, color=COLOURS[1], linewidth=1.5)
     for name, place, marker in (("start", 0, "o"), ("end", -1, "*")):
+        first, second = (each[place] for each in shown)
+        outside = "" if left <= first <= right and low <= second <= high else ", outside"
         axes.plot(
-            *(each[place] for each in shown),
+            first,
+            second,
             marker,
             color="white",
             markeredgecolor=COLOURS[1],
             markersize=8 if marker == "o" else 13,
-            label=name,
+            label=name + outside,
         )
     axes.set(xlabel=weights.names[0], ylabel=weights.names[1], xlim=(left, right), ylim=(low, high))
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0)
@@ -268,10 +271,10 @@ def _middle(values: Array) -> tuple[float, float]:
 
 
 def _window(values: Array) -> tuple[float, float]:
-    """Return what to show of a weight: a fifth more than its way, and not less than a tenth of its size."""
+    """Return what to show of a weight: somewhat more than its way, and not less than a part of its size."""
     values = np.clip(values, -LARGEST, LARGEST)
     low, high = values.min(), values.max()
-    middle, half = (low + high) / 2, max((high - low) / 2, 0.05 * max(1, abs(low), abs(high)))
+    middle, half = (low + high) / 2, max((high - low) / 2, 0.2 * max(1, abs(low), abs(high)))
     return middle - 1.4 * half, middle + 1.4 * half
 
 

@@ -9,7 +9,6 @@ The way of a run:
     (all is checked)  (or go on: --resume)  (epochs)    (--output)        (standard output)
 """
 
-import os
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ from .diagnosis import divergence
 from .errors import InputError
 from .first_order import FirstOrder, loss_of
 from .observers import Observers, unwritten
+from .printing import show
 from .report import as_json, report
 from .settings import Settings, read_settings
 from .shortcuts import fastest
@@ -118,17 +118,6 @@ def origin_of(settings: Settings) -> Origin:
             "--validation": f"{held_back} sequences",
         },
     )
-
-
-def show(text: str) -> OSError | None:
-    """Print a text on standard output; return what went wrong."""
-    try:
-        print(text, flush=True)
-    except OSError as failure:
-        # What is still in the buffer would fail once more when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return failure
-    return None
 
 
 @contextmanager
