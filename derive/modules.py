@@ -13,7 +13,7 @@ from derive.cell import Cell, Example, TaskExample
 from derive.numpy_code import OWN_OPERATIONS, Code, Lines, as_tuple, form_of_target, of_all_steps, steps_shape, uses
 from derive.operations import ELEMENTWISE, BatchMean, SoftmaxCrossEntropy
 from derive.program import Accumulate, Allocate, Assign, Program, Statement, Zero
-from derive.quantities import Dimension, N, Quantity, T, k
+from derive.quantities import Adjoint, Dimension, N, Quantity, T, k
 from derive.shapes import form_of
 from derive.templating import render
 
@@ -166,9 +166,10 @@ def trace_of(cell: Cell) -> tuple[Quantity, ...]:
     return (*cell.inputs, *cell.computed)
 
 
-def adjoints_of(program: Program) -> tuple[Quantity, ...]:
+def adjoints_of(program: Program) -> tuple[Adjoint, ...]:
     """What a backward pass computes."""
-    return tuple(statement.quantity for statement in program.backward if isinstance(statement, Allocate))
+    allocated = (statement.quantity for statement in program.backward if isinstance(statement, Allocate))
+    return tuple(quantity for quantity in allocated if isinstance(quantity, Adjoint))
 
 
 def adjoints_at_start(program: Program) -> set[Quantity]:
@@ -216,6 +217,7 @@ def print_network(program: Program) -> str:
         "types": {"parameters": "Parameters", "trace": "Trace", "adjoints": "Adjoints", "t": "ArrayLike"},
         "trace_names": [quantity.name for quantity in trace],
         "adjoint_names": [quantity.name for quantity in adjoints],
+        "states": ", ".join(f'"{each.of.name}": "{each.name}"' for each in adjoints if each.of in cell.states),
         "weight_names": [weight.name for weight in cell.parameters],
         "loss_is_mean": is_mean(cell.loss),
         "weight_shapes": ", ".join(f'"{weight.name}": {named(weight.dimensions)}' for weight in cell.parameters),

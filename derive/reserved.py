@@ -10,7 +10,7 @@ np k n N T X dtype parameters trace adjoints gradient gradients learning_rates v
 annotations Any NamedTuple TypeAlias Number Array ArrayLike NDArray Parameters Trace Adjoints
 forward backward predict loss value_and_gradient descend loss_of sum_over_time time_first as_targets
 logistic softplus logistic_cross_entropy softmax one_hot softmax_cross_entropy
-sequences floating steps targets Shape SHAPES DATA_SHAPES LOSS_IS_MEAN TYPE_CHECKING
+sequences floating steps targets Shape SHAPES DATA_SHAPES LOSS_IS_MEAN STATES TYPE_CHECKING
 self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
 left right products check_array bytes_of as_number
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh

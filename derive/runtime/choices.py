@@ -1,18 +1,22 @@
-"""Which cell, which data, which sizes: from the command line, from the data, else from the cell's example."""
+"""The cell, its data, its sizes, its weights: from the command line, from the data, else from the cell's example."""
 
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .data import read_data
 from .errors import InputError
 from .input_files import read_text
+from .options import DEFAULT_SEED
 from .protocols import Network
 from .sequences import Group, Sequences
-from .shapes import measure
+from .shapes import measure, size_of_all
 from .tasks import Task
+from .weights import choose_start
 
 
 def choose_data(
@@ -68,6 +72,29 @@ def choose_sizes(
             there_are = ", ".join(sorted(named - set(of_data))) or "none"
             raise InputError(f"--size {name}={given[name]}: no weight has that dimension, expected {there_are}")
     return {**example, **given, **of_data}
+
+
+def choose_weights(
+    network: Network, example: Mapping[str, Any], sizes: Mapping[str, int], seed: int | None, init: str | None
+) -> tuple[NamedTuple, int | None]:
+    """Return the weights, and the seed that they were drawn with.
+
+    Args:
+        network: The cell's.
+        example: Its example, which has the weights or the seed where the command line has neither.
+        sizes: Of every dimension.
+        seed: As --seed says.
+        init: As --init says.
+
+    Returns:
+        Parameters, and the seed; None where the example has the weights.
+    """
+    template = example.get("START")
+    if template is None:
+        shapes = size_of_all(network.SHAPES, sizes)
+        template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
+        seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+    return choose_start(template, seed, init, example.get("START_AT", {})), seed
 
 
 def find_cells() -> list[str]:

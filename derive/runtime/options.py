@@ -52,21 +52,32 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "cell",
-        metavar="CELL",
-        nargs="?",
-        help=f"one of: {', '.join(cells)}; may be left out if there is only one",
+    add_cell(parser, cells)
+    data = parser.add_argument_group("data")
+    add_data(data)
+    _add_validation(data)
+    add_weights(
+        parser.add_argument_group("weights to start from"),
+        "it also shuffles the batches and chooses what --validation holds back",
     )
-    _add_data(parser.add_argument_group("data"))
-    _add_weights(parser.add_argument_group("weights to start from"))
     _add_training(parser.add_argument_group("training"), methods)
     _add_files(parser.add_argument_group("files that are written"))
     _add_output(parser.add_argument_group("what is shown"))
     return parser
 
 
-def _add_data(group: "argparse._ArgumentGroup") -> None:
+def add_cell(parser: argparse.ArgumentParser, cells: Sequence[str]) -> None:
+    """Add the cell, one of those that there are."""
+    parser.add_argument(
+        "cell",
+        metavar="CELL",
+        nargs="?",
+        help=f"one of: {', '.join(cells)}; may be left out if there is only one",
+    )
+
+
+def add_data(group: "argparse._ArgumentGroup") -> None:
+    """Add the data set."""
     group.add_argument(
         "--data",
         metavar="FILE",
@@ -79,6 +90,9 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
         "t.npy lengths.npy, hold the same arrays, a file each, and may be larger than memory. my.txt is a text, for a "
         "cell whose example reads one",
     )
+
+
+def _add_validation(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--validation",
         metavar="SHARE",
@@ -88,18 +102,19 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _add_weights(group: "argparse._ArgumentGroup") -> None:
+def add_weights(group: "argparse._ArgumentGroup", also: str) -> None:
+    """Add the weights and their sizes; `also` says what else the seed is for."""
     group.add_argument(
         "--init",
         metavar="WEIGHTS",
-        help="start weights as NAME=VALUE,..., or a .json file from --output; some suffice",
+        help="the weights as NAME=VALUE,..., or a .json file from the trainer's --output; some suffice",
     )
     group.add_argument(
         "--seed",
         metavar="S",
         type=_count,
-        help="draw the start weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
-        "from a normal one, rows zero; it also shuffles the batches and chooses what --validation holds back",
+        help="draw the weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
+        f"from a normal one, rows zero; {also}",
     )
     group.add_argument(
         "--size",
@@ -139,7 +154,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
     group.add_argument(
         "--batch",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="how many sequences an update sees, in an order shuffled at every epoch; default: the example's, else all",
     )
     group.add_argument(
@@ -151,7 +166,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
     group.add_argument(
         "--patience",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="stop when the loss on the sequences of --validation has not fallen for N epochs",
     )
 
@@ -172,7 +187,7 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--checkpoint-every",
         metavar="N",
-        type=_positive,
+        type=positive,
         help=f"write it after every N epochs; default: {DEFAULT_CHECKPOINT_EPOCHS}",
     )
     group.add_argument(
@@ -191,8 +206,8 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
         "--plot",
         metavar="FILE",
         type=Path,
-        help="draw the loss into this file (.svg), beside it the path of the weights if there are two; "
-        "needs matplotlib",
+        help="draw the loss into this file (.svg, .png or .pdf), and below it the path of the weights if they are two "
+        "numbers; needs matplotlib",
     )
 
 
@@ -211,7 +226,8 @@ def _count(text: str) -> int:
     return count
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
     return int(text)

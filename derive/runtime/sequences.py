@@ -57,6 +57,12 @@ class Sequences:
         """
         return self._part(numbers, lambda array, rows: array[rows])
 
+    def sample(self, most: int, seed: int) -> Sequences:
+        """Return that many sequences, drawn at random, in the order in which they were; itself if it has no more."""
+        if len(self) <= most:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
+
     def split(self, share: float, seed: int) -> tuple[Sequences, Sequences]:
         """Divide at random, the same way for the same seed; what is in a file stays there.
 
