@@ -1,38 +1,48 @@
-"""Which cell, which data, which sizes: from the command line, from the data, else from the cell's example."""
+"""The cell, its data, its sizes, its weights: from the command line, from the data, else from the cell's example."""
 
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .data import read_data, read_text
+import numpy as np
+
+from .data import read_data
 from .errors import InputError
+from .input_files import read_text
+from .options import DEFAULT_SEED
 from .protocols import Network
 from .sequences import Group, Sequences
-from .shapes import measure
+from .shapes import measure, size_of_all
 from .tasks import Task
+from .weights import choose_start
 
 
 def choose_data(
-    cell: str, network: Network, example: Mapping[str, Any], path: Path | None
+    cell: str, network: Network, example: Mapping[str, Any], paths: Sequence[Path] | None
 ) -> tuple[Sequences, Task | None]:
-    """Return the sequences, and the task that they are of: from the user's file, else from the example."""
+    """Return the sequences, and the task that they are of: from the user's files, else from the example."""
     task: Task | None = example.get("TASK")
-    if path is None and task is not None:
+    if paths is None and task is not None:
         return Sequences(Group(task.X, task.t)), task
-    if path is None and "X" in example:
+    if paths is None and "X" in example:
         return Sequences(Group(example["X"], example["t"])), None
-    if path is None:
+    if paths is None:
         raise InputError(f"{cell} has no example to train on: give your data with --data FILE")
-    if path.suffix.lower() == ".txt" and task is not None and task.read_text is not None:
-        task = task.read_text(read_text(path))
+    where = ", ".join(map(str, paths))
+    if task is not None and task.read_text is not None and [path.suffix.lower() for path in paths] == [".txt"]:
+        text = read_text(paths[0])
+        try:
+            task = task.read_text(text)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         return Sequences(Group(task.X, task.t)), task
-    data = Sequences(Group(*read_data(path, network.DATA_SHAPES)))
+    data = read_data(paths, network.DATA_SHAPES)
     if len(data.groups) > 1 and not network.LOSS_IS_MEAN:
         raise InputError(
-            f"{path} has sequences of {len(data.groups)} lengths, and the loss of {cell} is no mean over the sequences "
-            "that could be taken length by length: give sequences of one length"
+            f"{where}: there are sequences of {len(data.groups)} lengths, and the loss of {cell} is no mean over the "
+            "sequences that could be taken length by length: give sequences of one length"
         )
     return data, None
 
@@ -62,6 +72,29 @@ def choose_sizes(
             there_are = ", ".join(sorted(named - set(of_data))) or "none"
             raise InputError(f"--size {name}={given[name]}: no weight has that dimension, expected {there_are}")
     return {**example, **given, **of_data}
+
+
+def choose_weights(
+    network: Network, example: Mapping[str, Any], sizes: Mapping[str, int], seed: int | None, init: str | None
+) -> tuple[NamedTuple, int | None]:
+    """Return the weights, and the seed that they were drawn with.
+
+    Args:
+        network: The cell's.
+        example: Its example, which has the weights or the seed where the command line has neither.
+        sizes: Of every dimension.
+        seed: As --seed says.
+        init: As --init says.
+
+    Returns:
+        Parameters, and the seed; None where the example has the weights.
+    """
+    template = example.get("START")
+    if template is None:
+        shapes = size_of_all(network.SHAPES, sizes)
+        template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
+        seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+    return choose_start(template, seed, init, example.get("START_AT", {})), seed
 
 
 def find_cells() -> list[str]:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .data import Array
+from .array_data import open_array
 from .errors import InputError
 from .files import check_writable
 from .options import Parser
 from .progress import Progress
+from .shapes import counted
 
 
 class SequencesDone(Progress):
@@ -41,25 +42,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("t", metavar="t.npy", type=Path, help="the targets, N")
     parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="the .npz file to write")
     return parser
-
-
-def open_array(path: Path) -> Array:
-    """Map an .npy file into memory.
-
-    Raises:
-        InputError: There is none, or it holds something else.
-    """
-    try:
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, EOFError):
-        raise InputError(f"{path} is no .npy file of numbers: write it with np.save") from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays: write X and t to a file each, with np.save")
-    return array
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -89,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         found.save(arguments.output)
     except OSError as error:
         raise InputError(f"{arguments.output} was not written: {error.strerror}") from None
-    print(f"{arguments.output}: the moments of {found.N:,} sequences of {found.T} steps")
+    print(f"{arguments.output}: the moments of {counted(found.N, 'sequence')} of {counted(found.T, 'step')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

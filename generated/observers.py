@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Self
@@ -11,10 +12,16 @@ import numpy as np
 from .checkpoints import Checkpoints, Origin
 from .first_order import loss_of
 from .history import Log
-from .plots import WeightPath, plot_training
+from .plots import GRID, Curve, WeightPath, plot_training
 from .progress import Progress
 from .settings import Settings
+from .shapes import Array
 from .training import Result, State
+
+SURFACE_NUMBERS = 30_000
+"""How many inputs the loss surface is computed of, at each of its points."""
+SURFACE_STEPS = 700_000
+"""How many steps are computed for all of its points."""
 
 
 class Observers:
@@ -33,7 +40,8 @@ class Observers:
             InputError: The log cannot be written.
         """
         self._settings = settings
-        self._followed: list[Result] | None = [] if settings.plot else None
+        self._curve = Curve()
+        self._is_pair = len(settings.start) == 2 and not any(map(np.ndim, settings.start))
         self._progress = None if settings.quiet else Progress(settings.epochs, sys.stderr)
         self._log = settings.log and Log(settings.log, state.epoch, settings.held_back is not None)
         self._checkpoints = None
@@ -60,8 +68,10 @@ class Observers:
             self._log(result)
         if self._checkpoints:
             self._checkpoints(result)
-        if self._followed is not None:
-            self._followed.append(result._replace(state=result.state._replace(memory=())))
+        if self._settings.plot:
+            weights = result.state.parameters if self._is_pair else ()
+            validation = math.nan if result.validation is None else result.validation
+            self._curve.add(result.state.epoch, result.loss, validation, *weights)
 
     def finish(self, result: Result) -> list[str]:
         """Write what is written at the end, and say what could not be."""
@@ -74,32 +84,41 @@ class Observers:
             self._log.close()
             if self._log.failure:
                 complaints.append(unwritten(settings.log, self._log.failure))
-        if settings.plot and self._followed:
+        if settings.plot and len(self._curve):
             try:
-                self._draw(settings.plot, self._followed)
+                self._draw(settings.plot, result)
             except OSError as failure:
                 complaints.append(unwritten(settings.plot, failure))
+            except KeyboardInterrupt:
+                complaints.append(f"error: {settings.plot} was not drawn: interrupted")
         return complaints
 
-    def _draw(self, file: Path, followed: list[Result]) -> None:
-        """Draw the loss, and the path of the weights if there are two numbers."""
-        settings = self._settings
-        names, path = settings.start._fields, None
-        if len(names) == 2 and not any(map(np.ndim, settings.start)):
-            points = np.array([each.state.parameters for each in followed], dtype=float)
-            path = WeightPath(
-                (names[0], names[1]),
-                points,
-                lambda *weights: loss_of(settings.network, settings.start._make(weights), settings.data),
-            )
-        validation = [each.validation for each in followed] if settings.held_back else None
+    def _draw(self, file: Path, result: Result) -> None:
+        """Draw the loss, and the path of the weights if they are two numbers."""
+        settings, best = self._settings, result.state.best
+        epochs, losses, validation, *weights = self._curve.columns()
         plot_training(
             file,
-            f"{settings.cell}, {settings.method_name}",
-            [each.state.epoch for each in followed],
-            [each.loss for each in followed],
-            validation,
-            path,
+            f"{settings.cell}, {settings.method_name.replace('_', ' ')}",
+            epochs,
+            losses,
+            validation if settings.held_back else None,
+            best and (best.epoch, best.validation),
+            self._path(np.array(weights)) if self._is_pair else None,
+        )
+
+    def _path(self, points: Array) -> WeightPath:
+        """Put the path of the weights over the loss: of so many sequences, at so many points, that it takes seconds."""
+        settings, data = self._settings, self._settings.data
+        steps = max(data.lengths)
+        part = data.sample(max(1, SURFACE_NUMBERS // steps), settings.seed)
+        names = settings.start._fields
+        return WeightPath(
+            (names[0], names[1]),
+            points,
+            lambda *weights: loss_of(settings.network, settings.start._make(weights), part),
+            max(9, min(GRID, math.isqrt(SURFACE_STEPS // steps))),
+            "" if part is data else f" on {len(part)} sequences",
         )
 
 

@@ -20,6 +20,7 @@ given: at weights drawn with seed 0). --seed draws all weights that --init does 
 examples:
   %(prog)s linear
   %(prog)s linear --data my.csv --method adam --epochs 5000 --output weights.json
+  %(prog)s linear --data X.npy t.npy            (CELL stands before --data)
   %(prog)s lstm --validation 0.2 --patience 10 --log history.csv --plot training.svg
   %(prog)s lstm --checkpoint run.npz            interrupted, it goes on with
   %(prog)s lstm --checkpoint run.npz --resume
@@ -45,34 +46,53 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
     """Make the parser; the cells and methods are the names of those that there are."""
     parser = Parser(
         prog=f"python -m {__package__}.train",
+        usage="%(prog)s [CELL] [options]",
         description="Train a derived network, by full-batch gradient descent unless told otherwise.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "cell",
-        metavar="CELL",
-        nargs="?",
-        help=f"one of: {', '.join(cells)}; may be left out if there is only one",
+    add_cell(parser, cells)
+    data = parser.add_argument_group("data")
+    add_data(data)
+    _add_validation(data)
+    add_weights(
+        parser.add_argument_group("weights to start from"),
+        "it also shuffles the batches and chooses what --validation holds back",
     )
-    _add_data(parser.add_argument_group("data"))
-    _add_weights(parser.add_argument_group("weights to start from"))
     _add_training(parser.add_argument_group("training"), methods)
     _add_files(parser.add_argument_group("files that are written"))
     _add_output(parser.add_argument_group("what is shown"))
     return parser
 
 
-def _add_data(group: "argparse._ArgumentGroup") -> None:
+def add_cell(parser: argparse.ArgumentParser, cells: Sequence[str]) -> None:
+    """Add the cell, one of those that there are."""
+    parser.add_argument(
+        "cell",
+        metavar="CELL",
+        nargs="?",
+        help=f"one of: {', '.join(cells)}; may be left out if there is only one",
+    )
+
+
+def add_data(group: "argparse._ArgumentGroup") -> None:
+    """Add the data set."""
     group.add_argument(
         "--data",
         metavar="FILE",
+        nargs="+",
         type=Path,
-        help="CSV (one sequence a row, the target last, header optional) "
-        "or NPZ (X: N x T or N x T x D, t: as the cell has it); text (.txt) where the example reads text; "
-        "default: the cell's example",
+        help="what to train on; default: the cell's example. my.csv has one sequence a row, its target in the last "
+        "column, a header if you like; a shorter sequence has blank cells before its target, as in 1,0,,,1. my.npz has "
+        "arrays X (N x T, or N x T x D where a step brings a row) and t (as the cell has it) and, if the sequences "
+        "differ in length, lengths (N whole numbers, the steps that count in each row of X). X.npy t.npy, or X.npy "
+        "t.npy lengths.npy, hold the same arrays, a file each, and may be larger than memory. my.txt is a text, for a "
+        "cell whose example reads one",
     )
+
+
+def _add_validation(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--validation",
         metavar="SHARE",
@@ -82,18 +102,19 @@ def _add_data(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _add_weights(group: "argparse._ArgumentGroup") -> None:
+def add_weights(group: "argparse._ArgumentGroup", also: str) -> None:
+    """Add the weights and their sizes; `also` says what else the seed is for."""
     group.add_argument(
         "--init",
         metavar="WEIGHTS",
-        help="start weights as NAME=VALUE,..., or a .json file from --output; some suffice",
+        help="the weights as NAME=VALUE,..., or a .json file from the trainer's --output; some suffice",
     )
     group.add_argument(
         "--seed",
         metavar="S",
         type=_count,
-        help="draw the start weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
-        "from a normal one, rows zero; it also shuffles the batches and chooses what --validation holds back",
+        help="draw the weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
+        f"from a normal one, rows zero; {also}",
     )
     group.add_argument(
         "--size",
@@ -133,7 +154,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
     group.add_argument(
         "--batch",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="how many sequences an update sees, in an order shuffled at every epoch; default: the example's, else all",
     )
     group.add_argument(
@@ -145,7 +166,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
     group.add_argument(
         "--patience",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="stop when the loss on the sequences of --validation has not fallen for N epochs",
     )
 
@@ -166,7 +187,7 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--checkpoint-every",
         metavar="N",
-        type=_positive,
+        type=positive,
         help=f"write it after every N epochs; default: {DEFAULT_CHECKPOINT_EPOCHS}",
     )
     group.add_argument(
@@ -185,8 +206,8 @@ def _add_files(group: "argparse._ArgumentGroup") -> None:
         "--plot",
         metavar="FILE",
         type=Path,
-        help="draw the loss into this file (.svg), beside it the path of the weights if there are two; "
-        "needs matplotlib",
+        help="draw the loss into this file (.svg, .png or .pdf), and below it the path of the weights if they are two "
+        "numbers; needs matplotlib",
     )
 
 
@@ -205,7 +226,8 @@ def _count(text: str) -> int:
     return count
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
     return int(text)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from .data import Array
-from .shapes import Shape
+from .shapes import Array, Shape
 
 
 class Method(Protocol):

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from .data import Array
 from .settings import Settings
+from .shapes import Array
 from .training import Result
 from .weights import format_weights, plain
 

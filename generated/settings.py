@@ -12,9 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .choices import choose_cell, choose_data, choose_sizes, find_cells, read_example
+from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
 from .errors import InputError
 from .files import check_writable
 from .history import check_log
@@ -22,9 +20,8 @@ from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, DEFAULT_SEED, pa
 from .plots import check_plot
 from .protocols import Method, Network
 from .sequences import Sequences
-from .shapes import size_of_all
 from .tasks import Task
-from .weights import choose_learning_rates, choose_start
+from .weights import choose_learning_rates
 
 GRADIENT_DESCENT = "gradient_descent"
 """The method that every network has itself, as `descend`."""
@@ -83,11 +80,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     example = read_example(cell)
     data, task = choose_data(cell, network, example, arguments.data)
     sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
-    seed, template = arguments.seed, example.get("START")
-    if template is None:
-        shapes = size_of_all(network.SHAPES, sizes)
-        template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
-        seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+    start, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
     shuffles = DEFAULT_SEED if seed is None else seed
 
     usual = example.get("METHOD", GRADIENT_DESCENT)
@@ -95,7 +88,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     rates = example.get("LEARNING_RATES") if name == usual else None
     if rates is None:
         rate = example.get("LEARNING_RATE") if name == usual else None
-        rates = template._make([methods[name].learning_rate if rate is None else rate] * len(template))
+        rates = start._make([methods[name].learning_rate if rate is None else rate] * len(start))
 
     data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
     batch = arguments.batch or example.get("BATCH") or len(data)
@@ -110,7 +103,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         held_back=held_back,
         task=task,
         sizes={name: sizes[name] for shape in network.SHAPES.values() for name in shape if name in sizes},
-        start=choose_start(template, seed, arguments.init, example.get("START_AT", {})),
+        start=start,
         method_name=name,
         method=None if name == GRADIENT_DESCENT else methods[name],
         learning_rates=choose_learning_rates(rates, arguments.learning_rate),

@@ -1,12 +1,14 @@
 """The sizes of a cell's dimensions: read off the data, and asked for where the data do not tell."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+
+Array: TypeAlias = npt.NDArray[Any]
 
 Shape: TypeAlias = tuple[str | int, ...]
 """The dimensions of an array, each by its name, a fixed one by its size; () is a number."""
@@ -14,13 +16,18 @@ Shape: TypeAlias = tuple[str | int, ...]
 ONE_NUMBER_A_STEP: dict[str, Shape] = {"X": ("N", "T"), "t": ("N",)}
 """The data of a cell that reads one number a step and has one target a sequence."""
 
-NOUNS = {"N": "sequences", "T": "steps"}
+NOUNS = {"N": "sequence", "T": "step"}
 """What the dimensions that every cell has are called."""
 
 
 def in_words(shape: Shape) -> str:
     """Write a shape as N x T x D."""
     return " x ".join(map(str, shape)) or "one number"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write 1 step, 2 steps."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def measure(shapes: Mapping[str, Shape], arrays: Mapping[str, npt.ArrayLike]) -> dict[str, int]:
@@ -50,9 +57,10 @@ def measure(shapes: Mapping[str, Shape], arrays: Mapping[str, npt.ArrayLike]) ->
                 continue
             other = told_by.setdefault(dimension, name)
             if size != sizes.setdefault(dimension, size):
-                what = NOUNS.get(dimension, f"entries along {dimension}")
+                noun = NOUNS.get(dimension)
+                first = counted(sizes[dimension], noun) if noun else f"{sizes[dimension]} entries along {dimension}"
                 raise ValueError(
-                    f"{other} has {sizes[dimension]} {what} and {name} has {size}; "
+                    f"{other} has {first} and {name} has {size}; "
                     f"{other} has shape {np.shape(arrays[other])} and {name} has shape {shape}"
                 )
     return sizes

@@ -6,19 +6,24 @@ closed_form.py   one pass over the data                   near the optimum, and 
 network_fast.py  T steps forwards and back                where there is no other, or where the others overflow
 """
 
+import operator
 from collections.abc import Iterable
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from .data import Array
 from .protocols import Network
+from .sequences import Unread, blocks
 from .settings import Settings
+from .shapes import Array
 from .updates import all_finite
 
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
 """Relative rounding errors beyond which moments are given up: the loss is only shown, the gradient adds up."""
+LONGEST_FOR_MOMENTS = 1000
+"""Steps from which on moments are not tried: making them takes T multiplications for each number of the data."""
 
 
 class Fast:
@@ -80,10 +85,19 @@ def fastest(settings: Settings) -> Network:
     network = settings.network if fast is None else cast(Network, Fast(settings.network, fast))
     if closed_form is None:
         return network
-    # Whether moments are used must not depend on --epochs: a run that goes on has other ones, and the same bits.
-    whole = moments is not None and settings.batch is None
-    data = [(X, moments.Moments.of(X, t)) for X, t in settings.data.groups] if whole else []
+    data = []
+    for X, t in settings.data.groups:
+        # This must not depend on --epochs: a run that goes on has other ones, and the same bits.
+        if moments is not None and settings.batch is None and X.shape[1] < LONGEST_FOR_MOMENTS:
+            data.append((X, _moments_of(moments, X, t)))
     return cast(Network, Shortcut(network, closed_form, moments, data))
+
+
+def _moments_of(moments: Any, X: Array, t: Array) -> Any:
+    """Return the moments of a group. What is not read yet is read block by block, and their moments are added."""
+    if not isinstance(X, Unread):
+        return moments.Moments.of(X, t)
+    return reduce(operator.add, (moments.Moments.of(X[block], t[block]) for block in blocks(X)))
 
 
 def _module(cell: str, name: str) -> Any:

@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from .data import Array
 from .errors import InputError
+from .shapes import Array
 
 UNSEEN = 2_000
 SHOWN = 5

@@ -9,7 +9,6 @@ The way of a run:
     (all is checked)  (or go on: --resume)  (epochs)    (--output)        (standard output)
 """
 
-import os
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ from .diagnosis import divergence
 from .errors import InputError
 from .first_order import FirstOrder, loss_of
 from .observers import Observers, unwritten
+from .printing import show
 from .report import as_json, report
 from .settings import Settings, read_settings
 from .shortcuts import fastest
@@ -64,12 +64,13 @@ def run(settings: Settings) -> int:
                 result = result._replace(reason=Reason.TERMINATED)
     except ValueError as error:  # only the network knows which targets it can take
         raise InputError(f"{settings.cell}: {error}") from None
-    complaints = observers.finish(result)
+    complaints = []
     if settings.output:
         try:
             write_weights(settings.output, result.chosen.parameters)
         except OSError as error:
             complaints.append(unwritten(settings.output, error))
+    complaints += observers.finish(result)
     exit_code = 1 if complaints else EXIT_CODES[result.reason]
     if result.reason is Reason.DIVERGED:
         complaints.insert(0, divergence(settings, result))
@@ -124,17 +125,6 @@ def origin_of(settings: Settings) -> Origin:
             "--validation": held_back.describe() if held_back else "none",
         },
     )
-
-
-def show(text: str) -> OSError | None:
-    """Print a text on standard output; return what went wrong."""
-    try:
-        print(text, flush=True)
-    except OSError as failure:
-        # What is still in the buffer would fail once more when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return failure
-    return None
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from .at_weights import AtWeights, choose, columns, parser, run
-from .data import Array
 from .errors import InputError
 from .plots import check_plot, plot_gradients
 from .report import number
+from .shapes import Array
 
 SEQUENCES = 200
 ROWS = 20

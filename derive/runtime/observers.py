@@ -10,12 +10,12 @@ from typing import Self
 import numpy as np
 
 from .checkpoints import Checkpoints, Origin
-from .data import Array
 from .first_order import loss_of
 from .history import Log
 from .plots import GRID, Curve, WeightPath, plot_training
 from .progress import Progress
 from .settings import Settings
+from .shapes import Array
 from .training import Result, State
 
 SURFACE_NUMBERS = 30_000

@@ -1,0 +1,124 @@
+"""What the commands share that look at a network at some weights, and train nothing."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
+from .errors import InputError
+from .options import DEFAULT_SEED, Parser, add_cell, add_data, add_weights, positive
+from .printing import show
+from .sequences import Group, Sequences
+from .weights import format_weights
+
+START = """\
+Without --init and --seed the weights are those of the cell's example (where those are not given: drawn
+with seed 0), as at the start of its training.
+"""
+
+
+@dataclass(frozen=True)
+class AtWeights:
+    """A network, some sequences, and the weights at which it is looked at."""
+
+    cell: str
+    network: Any
+    weights: NamedTuple
+    data: Sequences  # in float64
+    of: int  # how many sequences they are drawn from
+    seed: int
+
+    def describe(self) -> list[str]:
+        """Say which sequences and weights they are."""
+        drawn = f" drawn from {self.of} with seed {self.seed}" if len(self.data) < self.of else ""
+        return [f"{self.cell}: {self.data.describe()}{drawn}", f"weights  {format_weights(self.weights)}"]
+
+
+def parser(name: str, description: str, epilog: str, sequences: int) -> argparse.ArgumentParser:
+    """Make the parser of a command, to which its own options can be added.
+
+    Args:
+        name: The command's.
+        description: What it does.
+        epilog: What else a reader should know.
+        sequences: How many it looks at unless told otherwise.
+    """
+    parser = Parser(
+        prog=f"python -m {__package__}.{name}",
+        description=description,
+        epilog=START + "\n" + epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_cell(parser, find_cells())
+    data = parser.add_argument_group("data")
+    add_data(data)
+    data.add_argument(
+        "--sequences",
+        metavar="N",
+        type=positive,
+        default=sequences,
+        help=f"look at N sequences, drawn at random where there are more; default: {sequences}",
+    )
+    add_weights(parser.add_argument_group("weights"), "it also says which sequences are drawn")
+    return parser
+
+
+def choose(arguments: Any) -> AtWeights:
+    """Find what a command line names.
+
+    Raises:
+        InputError: Something in it cannot be used.
+    """
+    cell = choose_cell(arguments.cell, find_cells())
+    network: Any = import_module(f".{cell}.network", __package__)
+    example = read_example(cell)
+    data, _ = choose_data(cell, network, example, arguments.data)
+    sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
+    weights, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
+    seed = DEFAULT_SEED if seed is None else seed
+    drawn = data.sample(arguments.sequences, seed)
+    precise = Sequences(*(Group(_as_double(X), _as_double(t)) for X, t in drawn.groups))
+    return AtWeights(cell, network, weights, precise, len(data), seed)
+
+
+def run(name: str, parser: argparse.ArgumentParser, look: Callable[[Any], tuple[str, int]], argv: Any) -> int:
+    """Run a command.
+
+    Args:
+        name: The command's.
+        parser: Of its command line.
+        look: From the arguments to what is printed, and the exit code.
+        argv: The words after the program's name; by default those of this process.
+
+    Returns:
+        The exit code: that of `look`, 1 if its text cannot be printed, 2 for bad input, 130 if interrupted.
+    """
+    try:
+        text, exit_code = look(parser.parse_args(argv))
+    except InputError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    if failure := show(text):
+        print(f"{name}: error: the result was not printed: {failure.strerror}", file=sys.stderr)
+        return 1
+    return exit_code
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align the cells of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def _as_double(array: Any) -> Any:
+    """Return floating point numbers in double precision, all others as they are."""
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
