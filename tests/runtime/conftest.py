@@ -37,6 +37,7 @@ LOSS_IS_MEAN = True
 
 
 def forward(parameters, X):
+    X = np.asarray(X)
     S = np.zeros((X.shape[1] + 1, len(X)))  # T + 1, N
     for k in range(1, len(S)):
         S[k] = S[k - 1] * parameters.Wrec + X[:, k - 1] * parameters.Wx
@@ -48,7 +49,7 @@ def predict(parameters, X):
 
 
 def loss(parameters, X, t):
-    return np.mean((predict(parameters, X) - t) ** 2)
+    return np.mean((predict(parameters, X) - np.asarray(t)) ** 2)
 
 
 def gradients(parameters, X, t):
@@ -56,6 +57,7 @@ def gradients(parameters, X, t):
 
 
 def value_and_gradient(parameters, X, t):
+    X, t = np.asarray(X), np.asarray(t)
     S = forward(parameters, X)
     delta = 2 / len(t) * (S[-1] - t)
     gradient_Wx = gradient_Wrec = 0.0
@@ -213,6 +215,18 @@ def savez(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return savez
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[str, Any], Path]:
+    """Write an .npy file and return its path."""
+
+    def save(name: str, array: Any) -> Path:
+        path = tmp_path / name
+        np.save(path, array)
+        return path
+
+    return save
 
 
 @pytest.fixture
