@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .at_weights import AtWeights
+from .errors import InputError
 from .first_order import value_and_gradient
 from .sequences import Group, Sequences
 
@@ -28,6 +29,9 @@ def bounds_of_rounding(at: AtWeights, gradient: Any) -> Any:
 
     Returns:
         Parameters.
+
+    Raises:
+        InputError: With so changed weights the loss overflows.
     """
     random = np.random.default_rng(at.seed)
     moved = [np.zeros(np.shape(leaf)) for leaf in gradient]
@@ -39,7 +43,9 @@ def bounds_of_rounding(at: AtWeights, gradient: Any) -> Any:
         data = Sequences(
             *(Group(X * (1 + DISTURBANCE * random.choice([-1, 1], X.shape)), t) for X, t in at.data.groups)
         )
-        _, other = value_and_gradient(at.network, weights, data)
+        value, other = value_and_gradient(at.network, weights, data)
+        if not math.isfinite(value):
+            raise InputError(f"{at.cell}: the loss overflows close to these weights: choose smaller ones with --init")
         moved = [np.maximum(far, np.abs(new - old)) for far, new, old in zip(moved, other, gradient, strict=True)]
     roundings = ROUNDINGS * max(at.data.lengths) * EPSILON
     return at.weights._make(

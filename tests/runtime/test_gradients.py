@@ -54,7 +54,7 @@ def long_sequences(savez, steps):
         (-2, "delta grows by a factor 2 a step, to 6.3e+29 times its size after 99 steps back"),
         (
             0.995,
-            "delta keeps about its size: it changes by a factor 0.995 a step, to 0.61 times its size after 99 steps back",
+            "delta keeps about its size: it changes by a factor 0.995 a step, to 0.61 times its size",
         ),
         (0, "delta is there at one step alone, so there is nothing to compare; it is exactly 0 before step 100"),
         (1e5, "delta overflows"),
