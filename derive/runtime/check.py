@@ -41,7 +41,8 @@ Of a weight with more than {DRAWN} entries, {DRAWN} are drawn, unless --all. Num
 exact to rounding: Im loss(w + ih) / h. Central is the difference (loss(w + h) - loss(w - h)) / 2h at the
 best of {len(STEPS)} step sizes, good for about half of the digits. An entry agrees if analytic and numeric
 differ by no more than the bound: what rounding can do, measured by how far the gradient moves when
-weights and inputs change a little in random directions. The faster modules of the cell are checked too.
+weights and inputs change a little at random, and by how large loss and gradient are. The faster modules
+of the cell are checked too.
 
 examples:
   %(prog)s linear
@@ -134,7 +135,7 @@ def look(arguments: Any) -> tuple[str, int]:
             raise InputError(f"{at.cell}: {error}") from None
         if not math.isfinite(value):
             raise InputError(f"{at.cell}: the loss overflows at these weights: choose smaller ones with --init")
-        bounds = bounds_of_rounding(at, gradient)
+        bounds = bounds_of_rounding(at, value, gradient)
         entries = check(at, gradient, bounds, arguments.all)
         beside = check_beside(at, gradient, bounds)
     exit_code = int(not all(entry.agrees for entry in entries) or any(count for count, _ in beside.values()))

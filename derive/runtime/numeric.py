@@ -20,12 +20,19 @@ ROUNDINGS = 16
 """How many roundings in a row a step is reckoned at."""
 
 
-def bounds_of_rounding(at: AtWeights, gradient: Any) -> Any:
+def bounds_of_rounding(at: AtWeights, value: float, gradient: Any) -> Any:
     """Bound what rounding can do to each entry of the gradient.
 
     A rounding changes a number by a part EPSILON of it, as if what it was computed from had been another. So weights
     and inputs are changed at random by a part DISTURBANCE; what this moves an entry by, in proportion, is what one
-    rounding of each number can. T steps have ROUNDINGS times T of them in a row.
+    rounding of each number can. T steps have ROUNDINGS times T of them in a row. What is lost where numbers within the
+    network cancel, as in 1 - tanh² of a large number, no change of the weights shows: so a rounding of the loss counts,
+    too, as what a change of the weight by its own size would be to blame for.
+
+    Args:
+        at: What is looked at.
+        value: The loss.
+        gradient: Its gradient, Parameters.
 
     Returns:
         Parameters.
@@ -43,13 +50,14 @@ def bounds_of_rounding(at: AtWeights, gradient: Any) -> Any:
         data = Sequences(
             *(Group(X * (1 + DISTURBANCE * random.choice([-1, 1], X.shape)), t) for X, t in at.data.groups)
         )
-        value, other = value_and_gradient(at.network, weights, data)
-        if not math.isfinite(value):
+        close, other = value_and_gradient(at.network, weights, data)
+        if not math.isfinite(close):
             raise InputError(f"{at.cell}: the loss overflows close to these weights: choose smaller ones with --init")
         moved = [np.maximum(far, np.abs(new - old)) for far, new, old in zip(moved, other, gradient, strict=True)]
     roundings = ROUNDINGS * max(at.data.lengths) * EPSILON
     return at.weights._make(
-        roundings * (far / DISTURBANCE + np.abs(leaf)) for far, leaf in zip(moved, gradient, strict=True)
+        roundings * (far / DISTURBANCE + np.abs(slope) + abs(value) / np.maximum(np.abs(leaf), 1))
+        for far, slope, leaf in zip(moved, gradient, at.weights, strict=True)
     )
 
 

@@ -74,6 +74,15 @@ def test_the_table_shows_every_entry_of_a_small_cell(real):
     assert lines[7].startswith("network.py: all 2 entries agree with the complex step, largest difference ")
 
 
+def test_what_saturation_loses_is_no_mistake(real, savez):
+    # tanh of ±50 rounds to ±1, so the analytic slope there is 0; the complex step tells it from 0.
+    random = np.random.default_rng(seed=1)
+    X = random.choice([-50.0, 50.0], size=(6, 4, 1))
+    code, found = check(real, "vanilla_rnn", "--data", savez(X=X, t=np.ones((6, 1))), "--size", "H=2", "--seed", 3)
+    assert code == 0
+    assert any(entry["relative"] > 1e-6 for entry in found["entries"])
+
+
 @pytest.mark.parametrize("factor", ["1.000001", "-1", "0", "np.nan"])
 def test_a_wrong_gradient_is_seen(real, factor):
     spoil(real, "linear", "gradient_Wrec += delta[k] @ s[k - 1]", f"gradient_Wrec += {factor} * delta[k] @ s[k - 1]")
