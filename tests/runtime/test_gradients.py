@@ -26,6 +26,11 @@ def real(net, sources):
     return net
 
 
+def test_a_network_names_its_states(real):
+    assert real.module("linear.network").STATES == {"s": "delta"}
+    assert real.module("binary_adder.network").STATES == {"h": "delta_h"}
+
+
 def gradients(package, *words):
     done = package.main(*words, "--json", command="gradients")
     assert done.code == 0
