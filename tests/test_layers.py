@@ -86,6 +86,8 @@ LAYERS = {
     "command line": {"__main__"},
 }
 ROWS = {module: row for row, modules in enumerate(LAYERS.values()) for module in modules}
+FIGURES = {"plots.py": {"matplotlib"}}
+"""What one file of the trainer may load, too, when a figure is asked for."""
 MODULES = sorted(DERIVE.glob("*.py"))
 
 
@@ -147,12 +149,18 @@ def test_a_cell_imports_what_a_user_would(path):
     "path", sorted(GENERATED.rglob("*.py")), ids=lambda path: path.relative_to(GENERATED).as_posix()
 )
 def test_generated_code_imports_numpy_and_itself(path):
-    assert packages(path) - sys.stdlib_module_names <= {"numpy", "."}
+    assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
 
 
 @pytest.mark.parametrize("path", sorted((DERIVE / "runtime").glob("*.py")), ids=lambda path: path.stem)
 def test_the_trainer_imports_numpy_and_its_neighbours(path):
-    assert packages(path) - sys.stdlib_module_names <= {"numpy", "."}
+    assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
+
+
+def test_the_trainer_loads_matplotlib_only_to_draw():
+    source = "import sys; from derive.runtime import check, gradients, train; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_import_derive_loads_only_sympy_and_numpy():

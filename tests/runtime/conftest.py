@@ -94,11 +94,11 @@ class Finished(NamedTuple):
     out: str
     err: str
 
-    def bad_input(self) -> str:
+    def bad_input(self, command: str = "train") -> str:
         """The message, after the checks that every refusal must stand."""
         assert self.code == 2
         assert self.out == ""
-        assert self.err.startswith("train: error: ")
+        assert self.err.startswith(f"{command}: error: ")
         assert self.err.count("\n") == 1
         assert self.err.endswith("\n")
         assert "Traceback" not in self.err
@@ -116,10 +116,10 @@ class Package:
     def module(self, name: str) -> ModuleType:
         return importlib.import_module(f"{self.name}.{name}")
 
-    def main(self, *words: object) -> Finished:
+    def main(self, *words: object, command: str = "train") -> Finished:
         """Run the command line in this process."""
         self.capsys.readouterr()
-        code = self.module("train").main([str(word) for word in words])
+        code = self.module(command).main([str(word) for word in words])
         captured = self.capsys.readouterr()
         return Finished(code, captured.out, captured.err)
 
