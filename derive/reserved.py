@@ -14,6 +14,7 @@ sequences floating steps targets Shape SHAPES DATA_SHAPES LOSS_IS_MEAN TYPE_CHEC
 self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
 left right products check_array bytes_of as_number
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
+residuals jacobian residuals_and_jacobian gradient_of
 j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
@@ -32,6 +33,11 @@ RESERVED_LATEX = frozenset(["k", "n", "N", "T", r"\xi", r"\delta", r"\eta"])
 """Symbols that a derivation uses itself."""
 RESERVED_FOR_NUMBERS = frozenset(["j", "m", "H", "I", "J", r"\lambda"])
 """Those that it uses for cells of numbers only: in the closed form and for the curvature."""
+
+
+def name_of_tangent(quantity: str, weight: str) -> str:
+    """What a generated module calls the derivative of a quantity with respect to a weight."""
+    return f"d{quantity}_d{weight}"
 
 
 def is_reserved(name: str) -> bool:
