@@ -27,6 +27,7 @@ from derive.fast_code import print_network_fast
 from derive.figures import draw
 from derive.html import print_html
 from derive.jacobian_code import print_jacobian
+from derive.levenberg_marquardt_files import print_levenberg_marquardt, print_levenberg_marquardt_page
 from derive.lower import lower
 from derive.markdown import print_markdown
 from derive.modules import load, print_example, print_network, print_task_example
@@ -110,6 +111,8 @@ def shared_files(package: str) -> dict[str, bytes]:
     files["__init__.py"] = formatted(render("package_init.py.j2", {"package": package})).encode()
     files["optimizers.py"] = formatted(print_optimizers()).encode()
     files["optimizers.md"] = print_optimizers_page().encode()
+    files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
+    files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()
     mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
     return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 

@@ -26,7 +26,12 @@ RESERVED_BEGINNINGS = (
 RESERVED_ENDINGS = ("_rows", "_columns", "_itself", "_input")
 """What a generated module makes names of."""
 RESERVED_FILES = frozenset(
-    ["assets", "optimizers", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))]
+    [
+        "assets",
+        "optimizers",
+        "levenberg_marquardt",
+        *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py")),
+    ]
 )
 """What stands beside the cells in an output folder."""
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", r"\xi", r"\delta", r"\eta"])
