@@ -12,7 +12,7 @@ from derive.errors import CellError, Wrong
 from derive.example_checks import check_example, check_landscape
 from derive.loss_checks import check_loss
 from derive.quantities import Dimension, Label, Parameter, Product, Quantity, Target, atoms_of, quantity_of
-from derive.reserved import RESERVED_FILES, RESERVED_FOR_NUMBERS, RESERVED_LATEX, is_reserved
+from derive.reserved import RESERVED_FILES, RESERVED_FOR_NUMBERS, RESERVED_LATEX, is_reserved, name_of_tangent
 from derive.shapes import Form, ShapeError, form_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
     for quantity in quantities:
         _check_shape(quantity, wrong)
     rows = any(quantity.dimensions for quantity in quantities)
+    tangents = {name_of_tangent(each.name, weight.name) for each in quantities for weight in quantities}
     seen: dict[str, Quantity] = {}
     seen_latex: dict[str, Quantity] = {}
     for quantity in quantities:
@@ -79,7 +80,7 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
         _check_name(quantity.name, where, wrong)
         if quantity.name == "t" and not isinstance(quantity, Target):
             wrong(where, "the generated code calls the targets t", "call it t1 or the like")
-        if is_reserved(quantity.name):
+        if is_reserved(quantity.name) or quantity.name in tangents:
             wrong(where, "the generated code uses this name itself", f"call it {quantity.name}1 or the like")
         if quantity.name in seen:
             wrong(where, "two quantities have this name", "give each its own")

@@ -6,6 +6,7 @@
 | every equation  | both sides on their own, derivatives taken numerically  | 30 digits       | `certify_equations` |
 | network.py      | the cell, interpreted, and the complex step of its loss | 1e-12, relative | `certify_code`      |
 | network_fast.py | network.py                                              | 1e-12, relative | `certify_fast`      |
+| jacobian.py     | the complex step of its residuals, network.py           | 1e-12, relative | `certify_jacobian`  |
 
 The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
 """

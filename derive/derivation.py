@@ -216,6 +216,40 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Tangents:
+    """The equations of forward mode: the total derivative of what a step computes, by each weight that it depends on.
+
+    Attributes:
+        initial: Those of the states at k = 0.
+        step: Those of a step, in an order in which they can be computed.
+        last: Those of the last step, where it has others or more.
+        weights: The weights that some state before the last depends on.
+    """
+
+    initial: tuple[Equation, ...]
+    step: tuple[Equation, ...]
+    last: tuple[Equation, ...]
+    weights: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The equations that give the loss and its gradient from one residual a sequence and its derivatives.
+
+    Attributes:
+        residual: What a residual is.
+        loss: The loss.
+        jacobian: The derivative of the residual, one equation a weight.
+        gradients: Those of the loss, one a weight.
+    """
+
+    residual: Equation
+    loss: Equation
+    jacobian: Mapping[Parameter, Equation]
+    gradients: Mapping[Parameter, Equation]
+
+
+@dataclass(frozen=True)
 class Derivation:
     """Backpropagation through time for one cell, from its description to the update of its weights.
 
@@ -229,6 +263,8 @@ class Derivation:
         staged: The same gradient in the order of the fast code.
         one_pass: Those that read the data once, where the recurrence is affine.
         moments: Those that need no data but some sums, where the loss is a polynomial too.
+        tangents: Those of forward mode, where the loss is one of least squares.
+        least_squares: Those of the residuals and their Jacobian, there.
     """
 
     cell: Cell
@@ -240,6 +276,8 @@ class Derivation:
     staged: Staged
     one_pass: OnePass | None = None
     moments: Moments | None = None
+    tangents: Tangents | None = None
+    least_squares: LeastSquares | None = None
 
     @property
     def equations(self) -> tuple[Equation, ...]:

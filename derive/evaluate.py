@@ -293,7 +293,7 @@ class Point:
                 else:
                     shifted[place] = distance
             values = self.run(given, shifted)
-            return self.loss(values) if of == LOSS else values[of]
+            return self._compute(of, values, {})
 
         if len(places) == 1:
             return self._slope(moved, places[0], one_by_one=of == LOSS)

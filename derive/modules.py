@@ -181,7 +181,12 @@ def own_functions(program: Program) -> set[str]:
     """The functions in a program that NumPy does not have, so that the module must."""
     blocks = (program.forward, program.loss, program.backward, program.gradients)
     lines = [line for block in blocks for statement in block for line in getattr(statement, "body", (statement,))]
-    values = [line.value for line in lines if isinstance(line, Assign | Accumulate)]
+    return functions_in(line.value for line in lines if isinstance(line, Assign | Accumulate))
+
+
+def functions_in(values: Iterable[Expr]) -> set[str]:
+    """The functions in expressions that NumPy does not have."""
+    values = tuple(values)
     names = {ELEMENTWISE[call.func] for value in values for call in value.atoms(Function)}
     names |= {name for kind, name in OWN_OPERATIONS.items() if any(value.has(kind) for value in values)}
     return {name for name in names if not name.startswith("np.")}

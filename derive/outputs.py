@@ -19,12 +19,15 @@ from ruff import find_ruff_bin
 from derive.cell import Example, TaskExample
 from derive.certify import certify
 from derive.certify_fast import check_fast
+from derive.certify_jacobian import check_jacobian
 from derive.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.derivation import Derivation, Figure
 from derive.errors import DeriveError
 from derive.fast_code import print_network_fast
 from derive.figures import draw
 from derive.html import print_html
+from derive.jacobian_code import print_jacobian
+from derive.levenberg_marquardt_files import print_levenberg_marquardt, print_levenberg_marquardt_page
 from derive.lower import lower
 from derive.markdown import print_markdown
 from derive.modules import load, print_example, print_network, print_task_example
@@ -60,12 +63,15 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
             ("closed_form.py", print_closed_form(derivation)),
             ("moments.py", print_moments(derivation)),
             ("descent.py", print_descent(derivation)),
+            ("jacobian.py", print_jacobian(derivation)),
         )
         if text is not None
     }
     fast = formatted(print_network_fast(derivation))
     certificate = certify(derivation, source, others)
     certificate["fast code"] = check_fast(cell, source, fast)
+    if "jacobian.py" in others:
+        certificate["Jacobian"] = check_jacobian(cell, source, others["jacobian.py"])
     texts = {
         "__init__.py": formatted(render("cell_init.py.j2", {"cell": cell})),
         "network.py": source,
@@ -105,6 +111,8 @@ def shared_files(package: str) -> dict[str, bytes]:
     files["__init__.py"] = formatted(render("package_init.py.j2", {"package": package})).encode()
     files["optimizers.py"] = formatted(print_optimizers()).encode()
     files["optimizers.md"] = print_optimizers_page().encode()
+    files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
+    files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()
     mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
     return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 

@@ -12,6 +12,9 @@
 | `staging`                 | recurrence → Staged     | what need not wait for the step before or after             |
 | `one_pass`                | closed form → equations | loss and gradient from sums that read the data once         |
 | `moments`                 | closed form → equations | the loss as a polynomial of the weights                     |
+| `forward_mode`            | recurrence → Tangents   | the derivatives of the states, carried along with them      |
+| `same_gradient`           | Tangents → equations    | the proof that they give the gradient of backpropagation    |
+| `least_squares`           | Tangents → LeastSquares | the residuals, their Jacobian, and the gradient with it     |
 """
 
 from __future__ import annotations
@@ -31,10 +34,22 @@ from derive.bptt import (
 from derive.cell import Cell
 from derive.closed_form import Affine, affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
-from derive.derivation import Backward, Derivation, Equation, Forward, Ledger, Moments, OnePass
+from derive.derivation import (
+    Backward,
+    Derivation,
+    Equation,
+    Forward,
+    LeastSquares,
+    Ledger,
+    Moments,
+    OnePass,
+    Tangents,
+)
 from derive.descent import write_update
 from derive.errors import UsageError
+from derive.forward_mode import write_tangents
 from derive.laws import table_of_laws
+from derive.least_squares import squared, write_least_squares
 from derive.moments import quadratic, write_moments
 from derive.one_pass import adds_up, write_one_pass
 from derive.operations import BatchMean
@@ -48,6 +63,7 @@ from derive.repeating import (
     write_occurrences,
     write_terms,
 )
+from derive.same_gradient import write_forward_gradients, write_proof
 from derive.staging import stage
 from derive.symbols import table_of_quantities, with_symbols
 from derive.unroll import LARGEST_NESTED, describe, nested_size, show_nested, unroll, unroll_loss
@@ -80,8 +96,9 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger.section("The same gradient, faster")
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
+    second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
     sections = with_symbols(ledger.close())
-    return Derivation(cell, steps, sections, forward, backward, update, staged, one_pass, moments)
+    return Derivation(cell, steps, sections, forward, backward, update, staged, one_pass, moments, *second)
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
@@ -262,6 +279,41 @@ def _write_shortcuts(
     )
     used = {equation.lhs.name for equation in one_pass.sums}
     return one_pass, write_moments(recurrence, form, cell, closed, ledger, used)
+
+
+def _write_second_order(
+    cell: Cell, forward: Forward, backward: Backward, local: LocalPartials, ledger: Ledger
+) -> tuple[Tangents, LeastSquares]:
+    """Writes forward mode, the proof that it gives the same gradient, and the Jacobian that it alone gives."""
+    ledger.section("Forward mode: real-time recurrent learning")
+    ledger.remark(
+        """Backpropagation asks how the loss depends on every step. Forward mode asks how every step depends on the
+        weights: the total derivatives by the weights, the tangents, obey a recurrence of their own, which runs along
+        with that of the states. It needs the step before and nothing else, so it can learn while a sequence is still
+        coming in, and was named real-time recurrent learning for it (R. J. Williams and D. Zipser, 1989). Its price is
+        a recurrence for every weight, where backpropagation has one for all."""
+    )
+    tangents = write_tangents(cell, forward, local, ledger)
+    ledger.remark("After the last step the gradient is known, without a way back:")
+    gradients = write_forward_gradients(cell, forward, tangents, ledger)
+
+    ledger.section("Why forward mode gives the same gradient")
+    ledger.remark(
+        r"""By induction along the steps. $Q_m$ takes the tangents for all that a weight does up to step $m$, and the
+        contributions of backpropagation for all that it does after it. Moving $m$ by one step changes nothing: that
+        is proved for every $m$, symbolically, before this page is written. At $m = 0$ the adjoint of the start, the
+        derivative of $\xi$ with respect to it, is written too; where the start is a number, its tangent is zero."""
+    )
+    write_proof(cell, forward, backward, tangents, gradients, ledger)
+
+    ledger.section("Least squares: the residuals and their Jacobian")
+    ledger.remark(
+        """The loss is a sum of squares, one a sequence. Backpropagation adds the sequences up on its way; forward mode
+        keeps them apart, and so gives what a method of second order needs: the derivative of every residual with
+        respect to every weight. They are the entries of the Jacobian, a row a sequence and a column a weight.
+        `jacobian.py` computes it, and `levenberg_marquardt.md` says what is done with it."""
+    )
+    return tangents, write_least_squares(cell, forward, tangents, ledger)
 
 
 def learning_rates(cell: Cell) -> tuple[LearningRate, ...]:

@@ -14,6 +14,7 @@ sequences floating steps targets Shape SHAPES DATA_SHAPES LOSS_IS_MEAN STATES TY
 self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
 left right products check_array bytes_of as_number
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
+residuals jacobian residuals_and_jacobian gradient_of
 j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())
@@ -25,13 +26,23 @@ RESERVED_BEGINNINGS = (
 RESERVED_ENDINGS = ("_rows", "_columns", "_itself", "_input")
 """What a generated module makes names of."""
 RESERVED_FILES = frozenset(
-    ["assets", "optimizers", *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py"))]
+    [
+        "assets",
+        "optimizers",
+        "levenberg_marquardt",
+        *(path.stem for path in (Path(__file__).parent / "runtime").glob("*.py")),
+    ]
 )
 """What stands beside the cells in an output folder."""
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", r"\xi", r"\delta", r"\eta"])
 """Symbols that a derivation uses itself."""
 RESERVED_FOR_NUMBERS = frozenset(["j", "m", "H", "I", "J", r"\lambda"])
 """Those that it uses for cells of numbers only: in the closed form and for the curvature."""
+
+
+def name_of_tangent(quantity: str, weight: str) -> str:
+    """What a generated module calls the derivative of a quantity with respect to a weight."""
+    return f"d{quantity}_d{weight}"
 
 
 def is_reserved(name: str) -> bool:

@@ -150,3 +150,40 @@ IN_BULK = Rule(
     "It needs only what the forward pass has computed, so it is known for all steps before the way back begins.",
     Relation.DEFINES,
 )
+TANGENT_START = Rule("derivative of the start", "The start is differentiated; a number does not change with a weight.")
+TANGENT_STEP = Rule(
+    "tangent recurrence",
+    """The total derivative by a weight: what the equation itself owes to the weight, and what it takes over from
+    everything that it reads, each times its partial derivative.""",
+)
+FORWARD_GRADIENT = Rule(
+    "chain rule at the last step",
+    "The loss reads what the last step computes; whatever a weight does to the loss, it does through that.",
+)
+PAIRING = Rule(
+    "definition of the pairing",
+    """Up to step $m$ the weight acts forwards, through the tangents; after it backwards, through the contributions. The
+    adjoints join the two.""",
+    Relation.DEFINES,
+)
+PAIRED_STEP = Rule(
+    "tangent recurrence times adjoint",
+    """The recurrence of the tangents is multiplied by the adjoints. What stands before the tangents of the step before
+    is what the adjoint recurrence gives that step.""",
+)
+PAIRED_ALIKE = Rule("induction, one step back", "What the tangents lose is what the contributions gain.")
+PAIRED_LAST = Rule(
+    "induction, at the end",
+    "Nothing comes after the last step: what is left is the gradient of forward mode.",
+)
+PAIRED_END = Rule(
+    "induction, at the start",
+    "Of the tangents only those of the start are left, and all contributions are there.",
+)
+RESIDUAL = Rule("definition of the residual", "What is squared in the loss, one number a sequence.", Relation.DEFINES)
+SUM_OF_SQUARES = Rule("naming the residual", "The loss is the sum of the squares of the residuals, times a constant.")
+JACOBIAN = Rule(
+    "row of the Jacobian",
+    "The residual is differentiated by the chain rule; the tangents of the last step say all about earlier ones.",
+)
+GRADIENT_OF_SQUARES = Rule("derivative of the squares", "The square of each residual is differentiated.")

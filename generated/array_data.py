@@ -106,14 +106,14 @@ def open_array(path: Path) -> Array:
             header = _header(file)
         except Exception:  # as above
             raise InputError(f"{path} is no .npy file of numbers: write it with np.save") from None
-        _check_type(str(path), "the array", header.dtype)
+        _refuse_objects(str(path), header.dtype)
         size = os.fstat(file.fileno()).st_size
     if size != header.size:
         raise InputError(
             f"{path} is damaged, its header says {counted(header.size, 'byte')} and it has {size}: "
             "write it anew with np.save"
         )
-    if 0 in header.shape:  # nothing that could be mapped
+    if size == header.offset:  # nothing that could be mapped
         return np.empty(header.shape, header.dtype)
     mapped = np.memmap(path, header.dtype, "r", header.offset, header.shape or 1, "F" if header.fortran_order else "C")
     return mapped.reshape(header.shape)
@@ -143,11 +143,12 @@ def from_arrays(X: Array, t: Array, lengths: Array | None, shapes: Mapping[str, 
         ) from None
     groups = []
     for steps, rows in [(X.shape[PLACE_OF_T], None)] if lengths is None else _by_length(X, lengths, where):
-        group = Group(*map(_as_numbers, (X[:, :steps], t[:, :steps] if "T" in shapes["t"] else t)))
-        if rows is not None:
-            group = Group(*(select(array, rows) for array in group))
-        for name, array in zip(group._fields, group, strict=True):
-            _check_finite(where, name, array, rows)
+        with np.errstate(over="ignore"):  # what extended precision alone can hold becomes infinity
+            group = Group(*map(_as_numbers, (X[:, :steps], t[:, :steps] if "T" in shapes["t"] else t)))
+            if rows is not None:
+                group = Group(*(select(array, rows) for array in group))
+            for name, array in zip(group._fields, group, strict=True):
+                _check_finite(where, name, array, rows)
         groups.append(group)
     return Sequences(*groups)
 
@@ -172,7 +173,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: s
     """Read an array of an archive, once its header says that it holds numbers, and no more than the file can hold."""
     with archive.open(info) as file:
         header = _header(file)
-    _check_type(str(path), name, header.dtype)
+    _refuse_objects(f"{path}: {name}", header.dtype)
     ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: LARGEST_RATIO}[info.compress_type]
     if header.size != info.file_size or header.size > ratio * min(info.compress_size, path.stat().st_size):
         raise InputError(
@@ -189,23 +190,31 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: s
         ) from None
 
 
+def _refuse_objects(what: str, dtype: np.dtype[Any]) -> None:
+    """Refuse entries that are Python objects."""
+    if dtype.hasobject:
+        raise InputError(f"{what} holds pickled Python objects, which are never loaded: write numbers")
+
+
 def _check_type(where: str, name: str, dtype: np.dtype[Any]) -> None:
     """Refuse entries that are no real numbers."""
-    if dtype.hasobject:
-        raise InputError(f"{where}: {name} holds pickled Python objects, which are never loaded: write numbers")
     if dtype.kind not in "biuf":
         raise InputError(f"{where}: {name} has dtype {dtype}, expected real numbers: convert it with astype(float)")
 
 
 def _as_numbers(array: Array) -> Array:
-    """Return truth values as 0 and 1, and half precision, in which the weights would be rounded, as single."""
+    """Return truth values as 0 and 1, half precision as single, and extended precision as double.
+
+    The weights take the precision of the data: they would be rounded to three digits, or not be JSON.
+    """
     if array.dtype.kind == "b":
         return array.view(np.int8)
-    if array.dtype.itemsize > 2 or array.dtype.kind != "f":
+    if array.dtype.kind != "f" or array.dtype.itemsize in (4, 8):
         return array
+    dtype = np.float32 if array.dtype.itemsize == 2 else np.float64
     if isinstance(array, np.memmap):
-        return cast(Array, Unread(array, np.arange(len(array)), np.float32))
-    return array.astype(np.float32)
+        return cast(Array, Unread(array, np.arange(len(array)), dtype))
+    return array.astype(dtype)
 
 
 def _by_length(X: Array, lengths: Array, where: str) -> Iterator[tuple[int, Array | None]]:

@@ -11,6 +11,7 @@ An NPZ file has an array `lengths`, N whole numbers, and with .npy files it is t
 each sequence has. What follows them is not read.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def read_data(paths: Sequence[Path], shapes: Mapping[str, Shape] = ONE_NUMBER_A_
         shapes: The shapes of X and t that the cell takes.
 
     Returns:
-        The sequences: float64 from a CSV file, else with the dtypes stored (half precision as single), and from .npy
-        files still on the disk.
+        The sequences: float64 from a CSV file, else with the dtypes stored (half precision as single, extended as
+        double), and from .npy files still on the disk.
 
     Raises:
         InputError: A file is missing or not readable, or what it holds is not such a data set.
@@ -38,7 +39,7 @@ def read_data(paths: Sequence[Path], shapes: Mapping[str, Shape] = ONE_NUMBER_A_
     endings = [path.suffix.lower() for path in paths]
     for path, ending in zip(paths, endings, strict=True):
         if ending not in (".csv", ".npz", ".npy"):
-            what = "is a folder" if path.is_dir() else f"has the unknown extension {ending!r}"
+            what = "is a folder" if os.path.isdir(path) else f"has the unknown extension {ending!r}"
             order = "" if ending else " (the name of a cell stands before --data)"
             raise InputError(f"{path} {what}, expected a file .csv, .npz or .npy{order}")
     if endings == [".csv"]:

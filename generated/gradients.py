@@ -26,7 +26,7 @@ from .shapes import Array
 SEQUENCES = 200
 ROWS = 20
 BAR = 16
-KEPT = 10.0
+KEPT = 2.0
 """A size that changes by less than this factor over all steps is said to stay."""
 
 EPILOG = """\
@@ -146,20 +146,21 @@ def verdict(values: Array) -> str:
         values: Its size, from the last step to the first.
     """
     if not np.all(np.isfinite(values)):
-        return f"overflows {np.argmin(np.isfinite(values))} steps back from the last: the weights are too large"
+        return f"overflows, {np.argmin(np.isfinite(values))} steps back from the last: the weights are too large"
     there = np.flatnonzero(values)
     if not there.size:
         return "is 0 at every step: a change of the state does not change the loss"
-    first, last = there[[0, -1]]
+    first, last = int(there[0]), int(there[-1])
     end = f"; it is exactly 0 before step {len(values) - last}" if last < len(values) - 1 else ""
     if first == last:
         return "is there at one step alone, so there is nothing to compare" + end
     logarithm = math.log10(values[last]) - math.log10(values[first])
-    factor, change = f"{_power(logarithm / (last - first))} a step", _power(logarithm)
-    after = f"after {last - first} step{'s' * (last - first != 1)} back"
+    what = "shrinks" if logarithm < 0 else "grows"
     if abs(logarithm) <= math.log10(KEPT):
-        return f"keeps about its size: it changes by a factor {factor}, and {change} {after}{end}"
-    return f"{'shrinks' if logarithm < 0 else 'grows'} by a factor {factor}, to {change} of its size {after}{end}"
+        what = "keeps about its size: it changes"
+    after = f"after {last - first} step{'s' * (last - first != 1)} back"
+    each, all_of_them = _power(logarithm / (last - first), 4), _power(logarithm, 2)
+    return f"{what} by a factor {each} a step, to {all_of_them} times its size {after}{end}"
 
 
 def draw(path: Path, at: AtWeights, sizes: Mapping[str, Array]) -> None:
@@ -221,9 +222,9 @@ def _bar(size: float, low: float, high: float) -> str:
     return "#" * (1 + round((BAR - 1) * (math.log10(size) - low) / (high - low)))
 
 
-def _power(logarithm: float) -> str:
+def _power(logarithm: float, digits: int) -> str:
     """Write a power of ten, also one that a float cannot hold."""
-    return f"{10**logarithm:.2g}" if abs(logarithm) < 300 else f"1e{logarithm:+.0f}"
+    return f"{10**logarithm:.{digits}g}" if abs(logarithm) < 300 else f"1e{logarithm:+.0f}"
 
 
 if __name__ == "__main__":

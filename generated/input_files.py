@@ -22,7 +22,7 @@ def open_bytes(path: Path) -> BufferedReader:
         raise InputError(f"{path} cannot be read: {error.strerror}: name another file") from None
     if not file.peek(1):
         file.close()
-        raise InputError(f"{path} is empty: name a file that holds data")
+        raise InputError(_is_empty(path))
     return file
 
 
@@ -51,4 +51,10 @@ def read_text(path: Path) -> str:
         text = "\0"
     if "\0" in text:  # UTF-16 without its mark decodes as UTF-8, but every other character is NUL
         raise InputError(f"{path} is not UTF-8 text (is it UTF-16?): save it in UTF-8")
+    if not text:  # but for the mark
+        raise InputError(_is_empty(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_empty(path: Path) -> str:
+    return f"{path} is empty: name a file that holds data"

@@ -169,8 +169,10 @@ def plot_gradients(path: Path, title: str, label: str, steps: Array, sizes: Mapp
         for (name, values), colour in zip(sizes.items(), COLOURS * len(sizes), strict=False):
             shown = np.where(values > 0, _drawable(values), np.nan)
             axes.plot(steps, shown, ".-" if len(steps) <= 50 else "-", color=colour, label=name)
-        if any(np.any(np.isfinite(values) & (values > 0)) for values in sizes.values()):
+        drawn = [_drawable(values[np.isfinite(values) & (values > 0)]) for values in sizes.values()]
+        if logarithms := [np.log10(each) for values in drawn for each in values]:  # whole decades are easy to read
             axes.set_yscale("log")
+            axes.set_ylim(10 ** np.floor(min(logarithms)), 10 ** np.floor(max(logarithms) + 1))
         _number(axes, steps)
         axes.set(xlabel=label, ylabel="root mean square of the adjoint")
         axes.grid(alpha=0.3)

@@ -5,6 +5,8 @@ the start, the sizes, the method with its learning rates, the batches and the nu
 without an example needs --data, and has the defaults of options.py and the method's usual learning rate.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from .history import check_log
 from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, DEFAULT_SEED, parser
 from .plots import check_plot
 from .protocols import Method, Network
+from .second_order import ITERATIONS, LEVENBERG_MARQUARDT, check_second_order
 from .sequences import Sequences
 from .tasks import Task
 from .weights import choose_learning_rates
@@ -39,8 +42,8 @@ class Settings:
     sizes: Mapping[str, int]  # of every named dimension of the weights
     start: NamedTuple
     method_name: str
-    method: Method | None  # None: the network's own descend
-    learning_rates: NamedTuple
+    method: Method | None  # None: the network's own descend, or Levenberg–Marquardt
+    learning_rates: NamedTuple | None  # None: Levenberg–Marquardt
     clip: float | None
     epochs: int
     batch: int | None  # None: all sequences
@@ -72,8 +75,11 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     """
     cells = find_cells()
     methods: Mapping[str, Method] = import_module(".optimizers", __package__).METHODS
-    arguments = parser(cells, list(methods)).parse_args(argv)
+    arguments = parser(cells, [*methods, LEVENBERG_MARQUARDT]).parse_args(argv)
     cell = choose_cell(arguments.cell, cells)
+    second_order = arguments.method == LEVENBERG_MARQUARDT
+    if second_order:
+        _check_second_order(cell, arguments)
     _check_files(arguments)
 
     network: Any = import_module(f".{cell}.network", __package__)
@@ -86,12 +92,13 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     usual = example.get("METHOD", GRADIENT_DESCENT)
     name = arguments.method or usual
     rates = example.get("LEARNING_RATES") if name == usual else None
-    if rates is None:
+    if rates is None and not second_order:
         rate = example.get("LEARNING_RATE") if name == usual else None
         rates = start._make([methods[name].learning_rate if rate is None else rate] * len(start))
+    usual_epochs = ITERATIONS if second_order else example.get("EPOCHS", DEFAULT_EPOCHS)
 
     data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
-    batch = arguments.batch or example.get("BATCH") or len(data)
+    batch = arguments.batch or (None if second_order else example.get("BATCH")) or len(data)
     if arguments.tolerance is not None and batch < len(data):
         raise InputError(
             f"--tolerance looks at the gradient of all {len(data)} sequences: give --batch {len(data)} with it"
@@ -105,10 +112,10 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         sizes={name: sizes[name] for shape in network.SHAPES.values() for name in shape if name in sizes},
         start=start,
         method_name=name,
-        method=None if name == GRADIENT_DESCENT else methods[name],
-        learning_rates=choose_learning_rates(rates, arguments.learning_rate),
+        method=methods.get(name) if name != GRADIENT_DESCENT else None,
+        learning_rates=None if second_order else choose_learning_rates(rates, arguments.learning_rate),
         clip=arguments.clip,
-        epochs=example.get("EPOCHS", DEFAULT_EPOCHS) if arguments.epochs is None else arguments.epochs,
+        epochs=usual_epochs if arguments.epochs is None else arguments.epochs,
         batch=batch if batch < len(data) else None,
         seed=shuffles,
         tolerance=arguments.tolerance,
@@ -122,6 +129,18 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         quiet=arguments.quiet,
         json=arguments.json,
     )
+
+
+def _check_second_order(cell: str, arguments: Any) -> None:
+    """Refuse what Levenberg–Marquardt has no use for, and a cell that it cannot train."""
+    check_second_order(cell)
+    for option, given, why in (
+        ("--learning-rate", arguments.learning_rate, "chooses its own steps"),
+        ("--clip", arguments.clip, "follows no gradient that could be too long"),
+        ("--batch", arguments.batch, "takes all sequences at every step"),
+    ):
+        if given is not None:
+            raise InputError(f"{option} {given}: {LEVENBERG_MARQUARDT} {why}: leave {option} out")
 
 
 def _check_files(arguments: Any) -> None:

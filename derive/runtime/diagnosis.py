@@ -19,6 +19,11 @@ def divergence(settings: Settings, result: Result) -> str:
             f"diverged at epoch {last.epoch}: the loss or its gradient overflows at the start "
             f"{format_weights(last.parameters)}: choose smaller weights with --init"
         )
+    if settings.learning_rates is None:  # its steps never make the loss larger
+        return (
+            f"diverged at epoch {last.epoch + 1}: the gradient overflows at {format_weights(last.parameters)}: "
+            "start nearer to zero (--init)"
+        )
     # Shortly before the end every weight leaps. The first update shows better which one began.
     leaping = leaping_weights(settings, settings.start) or leaping_weights(settings, last.parameters)
     return (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError
+from .second_order import ITERATIONS
 
 DEFAULT_EPOCHS = 1000
 DEFAULT_SEED = 0
@@ -132,7 +133,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
         metavar="N",
         type=_count,
         help=f"number of passes over the data, each one update unless --batch; default: the example's, "
-        f"else {DEFAULT_EPOCHS}",
+        f"else {DEFAULT_EPOCHS}; with levenberg_marquardt {ITERATIONS}",
     )
     group.add_argument(
         "--method",

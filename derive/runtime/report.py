@@ -83,6 +83,8 @@ def number(value: float) -> float | None:
 
 def _how(settings: Settings) -> str:
     """Say with which learning rates and how the weights were updated."""
+    if settings.learning_rates is None:
+        return f"none, {settings.method_name} chooses its own steps"
     rates = format_weights(settings.learning_rates)
     if any(map(np.ndim, settings.start)) and len(set(settings.learning_rates)) == 1:
         rates = repr(settings.learning_rates[0])

@@ -25,7 +25,9 @@ from .errors import InputError
 from .first_order import FirstOrder, loss_of
 from .observers import Observers, unwritten
 from .printing import show
+from .protocols import Network
 from .report import as_json, report
+from .second_order import LEVENBERG_MARQUARDT, levenberg_marquardt
 from .settings import Settings, read_settings
 from .shortcuts import fastest
 from .training import Learner, Reason, State, first_state, train
@@ -44,7 +46,7 @@ EXIT_CODES = {
 def run(settings: Settings) -> int:
     """Train, write the weights, report, and return the exit code."""
     network = fastest(settings)
-    learner = FirstOrder(network, settings.method, settings.learning_rates, settings.batch, settings.clip)
+    learner = learner_of(settings, network)
     origin = origin_of(settings) if settings.checkpoint else None
     state, resumed = begin(settings, learner, origin)
     held_back = settings.held_back
@@ -84,6 +86,13 @@ def run(settings: Settings) -> int:
     return exit_code
 
 
+def learner_of(settings: Settings, network: Network) -> Learner:
+    """Return what finds better weights in this run."""
+    if settings.method_name == LEVENBERG_MARQUARDT:
+        return levenberg_marquardt(settings.cell)
+    return FirstOrder(network, settings.method, settings.learning_rates, settings.batch, settings.clip)
+
+
 def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[State, bool]:
     """Return the state in which training begins, and whether it is that of the checkpoint.
 
@@ -117,7 +126,7 @@ def origin_of(settings: Settings) -> Origin:
         fingerprint(np.atleast_1d(leaf) for leaf in settings.start),
         {
             "--method": settings.method_name,
-            "--learning-rate": format_weights(settings.learning_rates),
+            "--learning-rate": format_weights(settings.learning_rates) if settings.learning_rates else "none",
             "--clip": str(settings.clip or "none"),
             "--batch": str(settings.batch or "all"),
             "--seed": str(settings.seed),

@@ -73,6 +73,8 @@ DATA_SHAPES: dict[str, Shape] = {"X": ("N", "T", "D"), "t": ("N", "M")}
 """The shapes of the inputs and the targets."""
 LOSS_IS_MEAN = True
 """Whether the loss is a mean over the sequences, but for what depends on the weights alone."""
+STATES: dict[str, str] = {"h": "delta_h"}
+"""What one step hands on to the next, each with the name of its adjoint."""
 
 
 class Trace(NamedTuple):

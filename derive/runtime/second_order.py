@@ -1,0 +1,88 @@
+"""Learning from the Jacobian of the residuals, for cells that have a jacobian.py: an epoch is one step on all data."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .sequences import Sequences
+from .shapes import Array
+from .training import Epoch
+from .updates import Memory, largest_entry
+
+LEVENBERG_MARQUARDT = "levenberg_marquardt"
+"""The method that is no update rule of a single weight."""
+ITERATIONS = 100
+"""How many epochs it has unless told: an example's number is meant for updates of first order."""
+
+
+def check_second_order(cell: str) -> None:
+    """Make sure that a cell has what the method needs.
+
+    Raises:
+        InputError: It has no jacobian.py.
+    """
+    folder = Path(__file__).parent
+    if not (folder / cell / "jacobian.py").is_file():
+        there_are = ", ".join(sorted(path.parent.name for path in folder.glob("*/jacobian.py"))) or "none"
+        raise InputError(
+            f"--method {LEVENBERG_MARQUARDT}: {cell} has no jacobian.py, which a cell of numbers has whose loss is a "
+            f"mean of squares at the last step; cells that have one: {there_are}; choose another method"
+        )
+
+
+def levenberg_marquardt(cell: str) -> LevenbergMarquardt:
+    """Return the learner of a cell.
+
+    Raises:
+        InputError: The cell has no jacobian.py.
+    """
+    check_second_order(cell)
+    return LevenbergMarquardt(
+        import_module(f".{cell}.jacobian", __package__), import_module(f".{LEVENBERG_MARQUARDT}", __package__)
+    )
+
+
+class LevenbergMarquardt:
+    """Moves the weights to where the squares of the residuals would be least if these were linear, and no further."""
+
+    def __init__(self, cell: Any, method: Any) -> None:
+        """Set it up with a cell's jacobian.py and with levenberg_marquardt.py."""
+        self._cell, self._method = cell, method
+
+    def start(self, parameters: Any) -> Memory:
+        """Return the damping of the first step."""
+        return ((self._method.START,),)
+
+    def epoch(
+        self, parameters: Any, memory: Memory, data: Sequences, random: np.random.Generator, update: bool
+    ) -> Epoch:
+        """Take one step, of the length at which the loss falls; none where it falls at no length."""
+        ((damping,),) = memory
+        residuals, jacobian = self._fit(parameters, data)
+        loss, slope = self._loss_and_slope(residuals, jacobian)
+        if not math.isfinite(loss + slope):
+            return Epoch(math.nan, math.nan, parameters, memory)
+        while update and slope > 0 and damping <= self._method.MOST:
+            step = self._method.step(residuals, jacobian, damping)
+            trial = parameters._make(weight + float(change) for weight, change in zip(parameters, step, strict=True))
+            trial_loss, trial_slope = self._loss_and_slope(*self._fit(trial, data))
+            if trial_loss < loss and math.isfinite(trial_slope):  # NaN is not less
+                return Epoch(loss, slope, trial, ((self._method.lowered(damping),),))
+            damping = self._method.raised(damping)
+        return Epoch(loss, slope, parameters, ((damping,),))
+
+    def _fit(self, parameters: Any, data: Sequences) -> tuple[Array, Array]:
+        """Return the residuals of all sequences and their Jacobian: the loss is the mean over all of them."""
+        fits = [self._cell.residuals_and_jacobian(parameters, *group) for group in data.groups]
+        residuals, jacobians = zip(*fits, strict=True)
+        return np.concatenate(residuals), np.concatenate(jacobians)
+
+    def _loss_and_slope(self, residuals: Array, jacobian: Array) -> tuple[float, float]:
+        """Return the loss, and the largest absolute entry of its gradient."""
+        return float(self._cell.loss_of(residuals)), largest_entry(self._cell.gradient_of(residuals, jacobian))
