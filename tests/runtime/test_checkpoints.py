@@ -209,10 +209,20 @@ def test_options_that_miss_the_checkpoint_are_refused(net):
     assert "--checkpoint-every without --checkpoint" in net.main("linear", "--checkpoint-every", 5).bad_input()
 
 
+@pytest.mark.parametrize("option", ["--output", "--checkpoint", "--log"])
+def test_the_data_are_never_written_to(net, data, option):
+    before = data.read_bytes()
+    net.main("linear", "--data", data, option, data).bad_input()
+    link = data.with_name("link.csv")
+    link.symlink_to(data)
+    net.main("linear", "--data", data, option, link).bad_input()
+    assert data.read_bytes() == before
+
+
 def test_two_options_cannot_name_one_file(net, tmp_path):
     path = tmp_path / "file.json"
     message = net.main("linear", "--checkpoint", path, "--output", path).bad_input()
-    assert "two options name the file" in message
+    assert f"the file {path} is named twice" in message
 
 
 KILLED_100_TIMES = """

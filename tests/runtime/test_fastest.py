@@ -1,6 +1,7 @@
 """The trainer's shortcuts, with the modules of the linear cell."""
 
 import importlib
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from conftest import RUNTIME
 
 from derive.cells.linear import cell
+from derive.optimizer_files import print_optimizers
 from derive.outputs import files_of_cell
 from derive.pipeline import write_derivation
 
@@ -21,6 +23,7 @@ def package(tmp_path_factory):
     folder = root / "fast_net"
     shutil.copytree(RUNTIME, folder)
     (folder / "__init__.py").touch()
+    (folder / "optimizers.py").write_text(print_optimizers(), encoding="utf-8")
     for path, content in files_of_cell(write_derivation(cell)).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
@@ -125,3 +128,31 @@ def test_bad_input_is_one_line(package, tmp_path, arguments, message):
     assert ended.stderr.startswith("moments_of: error: ")
     assert ended.stderr.count("\n") == 1
     assert message in ended.stderr.replace(f"{tmp_path}/", "")
+
+
+def test_moments_of_a_part_of_a_file_are_added_block_by_block(modules, tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    X, t = draw.integers(0, 2, (300, 5)).astype(float), draw.normal(size=300)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "t.npy", t)
+    np.savez(tmp_path / "data.npz", X=X, t=t)
+    moments, read = modules["linear.moments"].Moments, []
+    plain = moments.of
+    monkeypatch.setattr(moments, "of", lambda X, t: read.append(X.shape) or plain(X, t))
+    monkeypatch.setattr(importlib.import_module("fast_net.sequences"), "BLOCK_BYTES", 4000)
+    train, weights = importlib.import_module("fast_net.train"), []
+    for files in (["data.npz"], ["X.npy", "t.npy"]):
+        paths = [str(tmp_path / file) for file in files]
+        words = ["--validation", "0.1", "--epochs", "30", "--quiet", "--output", str(tmp_path / "weights.json")]
+        assert train.main(["linear", "--data", *paths, *words]) == 0
+        weights.append([*json.loads((tmp_path / "weights.json").read_text()).values()])
+    assert read == [(270, 5), (100, 5), (100, 5), (70, 5)]
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-13)
+
+
+def test_sequences_so_long_that_moments_would_not_fit_are_trained_without(modules, tmp_path, monkeypatch):
+    np.savez(tmp_path / "data.npz", X=np.ones((1, 10**5)), t=np.ones(1))
+    monkeypatch.setattr(modules["linear.moments"].Moments, "of", lambda X, t: pytest.fail("there is no need of them"))
+    words = ["linear", "--data", str(tmp_path / "data.npz"), "--epochs", "1000000"]
+    network = modules["shortcuts"].fastest(importlib.import_module("fast_net.settings").read_settings(words))
+    assert network.Parameters is modules["linear.network"].Parameters
