@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Max, S, Sum
 
 from derive.adjoints import partial, partial_of_loss
-from derive.bptt import flows_into
+from derive.bptt import flows_into, in_its_own_value
 from derive.cell import Cell
 from derive.closed_form import m, prove
 from derive.derivation import Backward, Equation, Forward, Ledger, Range, Tangents
@@ -101,8 +101,11 @@ def _write_induction(pairings: _Pairings, weight: Parameter, gradient: Equation,
         pieces.append((pairings.paired(weight, at_T, T), T, T))
     letter = "Q" if "Q" not in {quantity.latex for quantity in pairings.cell.quantities} else r"\tilde{Q}"
     Q = SharedAbbreviation(f"Q_{weight.name}", f"{letter}^{{{weight.latex}}}", "the pairing", tuple(pieces), m)
+    both = (gradient, backward.gradients[weight])
     definitions = tuple(
-        ledger.equation(Q[low if low == high else m], right, PAIRING, (), () if low == high else (Range(m, low, high),))
+        ledger.equation(Q[low], right, PAIRING, both)
+        if low == high
+        else ledger.equation(Q[m], right, PAIRING, both, (Range(m, low, high),))
         for right, low, high in pieces
     )
 
@@ -210,7 +213,10 @@ class _Pairings:
         earlier = self.pairing(weight, S.Zero) if before == S.Zero else self.pairing(weight, k).subs(k, before)
         added = self.contributions(weight, here)
         rights = self.cell.last_step if here == T else self.cell.step
-        slopes = {Partial(q[here], weight): partial(right, weight) for q, right in rights.items()}
+        slopes = {
+            Partial(q[here], weight): in_its_own_value(partial(right, weight), q[here], right)
+            for q, right in rights.items()
+        }
         left = self.pairing(weight, here).subs(k, step)
         right = earlier + added.xreplace(slopes).subs(k, step)
         return words, put_in(left, known), put_in(right, known)
