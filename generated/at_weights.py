@@ -56,9 +56,7 @@ def parser(name: str, description: str, epilog: str, sequences: int) -> argparse
         allow_abbrev=False,
     )
     add_cell(parser, find_cells())
-    data = parser.add_argument_group("data")
-    add_data(data)
-    data.add_argument(
+    add_data(parser).add_argument(
         "--sequences",
         metavar="N",
         type=positive,

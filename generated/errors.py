@@ -7,3 +7,7 @@ class InputError(Exception):
     The message is one line that says what is wrong, where, and how to cure it. The command line
     prints it as `train: error: …` and exits with code 2.
     """
+
+    def __str__(self) -> str:
+        """Return the message; a file name may hold line breaks."""
+        return " ".join(super().__str__().splitlines())

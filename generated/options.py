@@ -14,6 +14,18 @@ DEFAULT_SEED = 0
 
 DEFAULT_CHECKPOINT_EPOCHS = 100
 
+DATA_FORMATS = """\
+my.csv        one sequence a row, its target in the last column, a header if you like; where a
+              sequence is shorter, cells before its target are left blank: 1,0,,,1
+my.npz        the arrays X and t, from np.savez("my.npz", X=X, t=t): X is N x T (N sequences of T
+              steps), or N x T x D where a step brings D numbers; t as the cell has it. If the
+              sequences differ in length, an array lengths as well: N whole numbers, how many
+              steps of each row of X count
+X.npy t.npy   the same arrays, each in a file of its own, from np.save("X.npy", X); the lengths,
+              if any, in a third. These may be larger than memory
+my.txt        a text, where the cell's example reads one
+"""
+
 EPILOG = """\
 Without --init and --seed training starts at the weights of the cell's example (where those are not
 given: at weights drawn with seed 0). --seed draws all weights that --init does not name.
@@ -54,9 +66,7 @@ def parser(cells: Sequence[str], methods: Sequence[str]) -> argparse.ArgumentPar
         allow_abbrev=False,
     )
     add_cell(parser, cells)
-    data = parser.add_argument_group("data")
-    add_data(data)
-    _add_validation(data)
+    _add_validation(add_data(parser))
     add_weights(
         parser.add_argument_group("weights to start from"),
         "it also shuffles the batches and chooses what --validation holds back",
@@ -77,20 +87,17 @@ def add_cell(parser: argparse.ArgumentParser, cells: Sequence[str]) -> None:
     )
 
 
-def add_data(group: "argparse._ArgumentGroup") -> None:
-    """Add the data set."""
+def add_data(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the data set, and return its group."""
+    group = parser.add_argument_group("data", DATA_FORMATS)
     group.add_argument(
         "--data",
         metavar="FILE",
         nargs="+",
         type=Path,
-        help="what to train on; default: the cell's example. my.csv has one sequence a row, its target in the last "
-        "column, a header if you like; a shorter sequence has blank cells before its target, as in 1,0,,,1. my.npz has "
-        "arrays X (N x T, or N x T x D where a step brings a row) and t (as the cell has it) and, if the sequences "
-        "differ in length, lengths (N whole numbers, the steps that count in each row of X). X.npy t.npy, or X.npy "
-        "t.npy lengths.npy, hold the same arrays, a file each, and may be larger than memory. my.txt is a text, for a "
-        "cell whose example reads one",
+        help="the file or files, in one of the formats above; default: the cell's example",
     )
+    return group
 
 
 def _add_validation(group: "argparse._ArgumentGroup") -> None:

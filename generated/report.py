@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from .settings import Settings
-from .shapes import Array
+from .shapes import Array, counted
 from .training import Result
 from .weights import format_weights, plain
 
@@ -21,7 +21,7 @@ def report(settings: Settings, result: Result) -> str:
     arrays = any(map(np.ndim, settings.start))
     start = f"drawn with seed {settings.seed}, but for what is given" if arrays else format_weights(settings.start)
     lines = [
-        f"{settings.cell}: {data.describe()}, {result.state.epoch} epochs, {result.reason.value}",
+        f"{settings.cell}: {data.describe()}, {counted(result.state.epoch, 'epoch')}, {result.reason.value}",
         f"start          {start}",
         f"learning rate  {_how(settings)}",
     ]

@@ -113,7 +113,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         start=start,
         method_name=name,
         method=methods.get(name) if name != GRADIENT_DESCENT else None,
-        learning_rates=None if second_order else choose_learning_rates(rates, arguments.learning_rate),
+        learning_rates=None if rates is None else choose_learning_rates(rates, arguments.learning_rate),
         clip=arguments.clip,
         epochs=usual_epochs if arguments.epochs is None else arguments.epochs,
         batch=batch if batch < len(data) else None,
@@ -162,9 +162,10 @@ def _check_files(arguments: Any) -> None:
         check_plot(arguments.plot)
     files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)
     written = [path.resolve() for path in files if path]
+    read = [path.resolve() for path in arguments.data or ()]
     for path in written:
-        if written.count(path) > 1:
-            raise InputError(f"two options name the file {path}: give each a file of its own")
+        if (written + read).count(path) > 1:
+            raise InputError(f"the file {path} is named twice: give each option a file of its own")
 
 
 def _hold_back(

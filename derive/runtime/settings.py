@@ -160,10 +160,11 @@ def _check_files(arguments: Any) -> None:
         check_log(arguments.log, arguments.resume)
     if arguments.plot:
         check_plot(arguments.plot)
-    files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot, *(arguments.data or ()))
-    named = [path.resolve() for path in files if path]
-    for path in named:
-        if named.count(path) > 1:
+    files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)
+    written = [path.resolve() for path in files if path]
+    read = [path.resolve() for path in arguments.data or ()]
+    for path in written:
+        if (written + read).count(path) > 1:
             raise InputError(f"the file {path} is named twice: give each option a file of its own")
 
 
