@@ -196,7 +196,7 @@ def _save(path: Path, size: tuple[float, float], draw: Callable[[Figure], None])
 def _draw_losses(
     axes: Axes, epochs: Array, losses: Array, validation: Array | None, best: tuple[float, float] | None
 ) -> None:
-    """Draw the loss, and the one on the sequences held back; on a logarithmic scale where both are above 0."""
+    """Draw the loss, and the one on the sequences held back; on a logarithmic scale where none is below 0."""
     lines = [("training", epochs, losses, COLOURS[0])]
     if best and not epochs[0] <= best[0] <= epochs[-1]:
         best = None  # it was reached before this run went on
@@ -206,14 +206,19 @@ def _draw_losses(
             place = np.searchsorted(epochs, best[0])
             places, validation = np.insert(epochs, place, best[0]), np.insert(validation, place, best[1])
         lines.append(("validation", places, validation, COLOURS[1]))
-    for name, places, values, colour in lines:
-        axes.plot(places, _drawable(values), "-" if len(values) > 1 else "o", color=colour, label=name, linewidth=1.5)
-    if best:
-        axes.plot(*best, "o", color=COLOURS[1], markeredgecolor="white", label=f"least, epoch {best[0]:.0f}", zorder=3)
-    if all(np.all(values > 0) for _, _, values, _ in lines):
+    found, least, label = np.concatenate([values for _, _, values, _ in lines]), -np.inf, "loss"
+    if np.all(found >= 0) and np.any(found > 0):
         axes.set_yscale("log")
+        least = np.min(found[found > 0])  # an exact fit has no place on the scale but at its end
+        label += f" (0 as {least:.1g})" if np.any(found == 0) else ""
+    for name, places, values, colour in lines:
+        shown = np.maximum(_drawable(values), least)
+        axes.plot(places, shown, "-" if len(values) > 1 else "o", color=colour, label=name, linewidth=1.5)
+    if best:
+        at = (best[0], max(best[1], least))
+        axes.plot(*at, "o", color=COLOURS[1], markeredgecolor="white", label=f"least, epoch {best[0]:.0f}", zorder=3)
     _number(axes, epochs)
-    axes.set(xlabel="epoch", ylabel="loss")
+    axes.set(xlabel="epoch", ylabel=label)
     axes.grid(alpha=0.3)
     if validation is not None:
         axes.legend(frameon=False)
