@@ -156,7 +156,7 @@ def _compare(path: Path, found: Origin, origin: Origin) -> None:
         raise InputError(f"{start} another network.py of {origin.cell}, which was derived anew since: start a new file")
     if found.data != origin.data:
         raise InputError(f"{start} other data: give those that it was made with, or name another file")
-    for option in sorted({*found.settings, *origin.settings}):
+    for option in {**origin.settings, **found.settings}:  # the method first: others follow from it
         was, now = (settings.get(option, "nothing") for settings in (found.settings, origin.settings))
         if was != now:
             raise InputError(f"{start} a run with {option} {was}, and this one has {now}: give the same")
