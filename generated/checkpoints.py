@@ -149,8 +149,8 @@ def _compare(path: Path, found: Origin, origin: Origin) -> None:
         raise InputError(f"{start} another network.py of {origin.cell}, which was derived anew since: start a new file")
     if found.data != origin.data:
         raise InputError(f"{start} other data: give those that it was made with, or name another file")
-    # A size is a setting, too, and to be named before the start that differs with it.
-    for option in sorted({*found.settings, *origin.settings}):
+    # In the order of this run: others follow from the method, and the start from the sizes.
+    for option in {**origin.settings, **found.settings}:
         was, now = (settings.get(option, "nothing") for settings in (found.settings, origin.settings))
         if was != now:
             raise InputError(f"{start} a run with {option} {was}, and this one has {now}: give the same")
