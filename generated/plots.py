@@ -206,7 +206,7 @@ def _draw_losses(
             place = np.searchsorted(epochs, best[0])
             places, validation = np.insert(epochs, place, best[0]), np.insert(validation, place, best[1])
         lines.append(("validation", places, validation, COLOURS[1]))
-    found, least, label = np.concatenate([values for _, _, values, _ in lines]), -np.inf, "loss"
+    found, least, label = _drawable(np.concatenate([values for _, _, values, _ in lines])), -np.inf, "loss"
     if np.all(found >= 0) and np.any(found > 0):
         axes.set_yscale("log")
         least = np.min(found[found > 0])  # an exact fit has no place on the scale but at its end
@@ -215,7 +215,7 @@ def _draw_losses(
         shown = np.maximum(_drawable(values), least)
         axes.plot(places, shown, "-" if len(values) > 1 else "o", color=colour, label=name, linewidth=1.5)
     if best:
-        at = (best[0], max(best[1], least))
+        at = (best[0], max(min(best[1], LARGEST), least))
         axes.plot(*at, "o", color=COLOURS[1], markeredgecolor="white", label=f"least, epoch {best[0]:.0f}", zorder=3)
     _number(axes, epochs)
     axes.set(xlabel="epoch", ylabel=label)
