@@ -112,7 +112,7 @@ def _signature(rule: Rule) -> str:
 def _usual(quantity: Quantity) -> str:
     if quantity == damping:
         return f"starts at {_number(START)}"
-    values = LOWERED.defaults | RAISED.defaults
+    values = {**LOWERED.defaults, **RAISED.defaults}
     return _number(values[quantity]) if quantity in values else ""
 
 

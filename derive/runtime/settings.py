@@ -97,10 +97,13 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
 
     usual = example.get("METHOD", GRADIENT_DESCENT)
     name = arguments.method or usual
-    rates = example.get("LEARNING_RATES") if name == usual else None
-    if rates is None and not second_order:
-        rate = example.get("LEARNING_RATE") if name == usual else None
-        rates = template._make([methods[name].learning_rate if rate is None else rate] * len(template))
+    rates: NamedTuple | None = None
+    if not second_order:
+        rates = example.get("LEARNING_RATES") if name == usual else None
+        if rates is None:
+            rate = example.get("LEARNING_RATE") if name == usual else None
+            rates = template._make([methods[name].learning_rate if rate is None else rate] * len(template))
+        rates = choose_learning_rates(rates, arguments.learning_rate)
     usual_epochs = ITERATIONS if second_order else example.get("EPOCHS", DEFAULT_EPOCHS)
 
     data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
@@ -118,7 +121,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         start=choose_start(template, seed, arguments.init, example.get("START_AT", {})),
         method_name=name,
         method=methods.get(name) if name != GRADIENT_DESCENT else None,
-        learning_rates=None if second_order else choose_learning_rates(rates, arguments.learning_rate),
+        learning_rates=rates,
         clip=arguments.clip,
         epochs=usual_epochs if arguments.epochs is None else arguments.epochs,
         batch=batch if batch < len(data) else None,
