@@ -102,7 +102,7 @@ def test_nothing_sticks_out_into_the_margin(any_document):
 
 
 def test_the_number_of_pages_is_sensible(document, long_document, without_figures):
-    assert 8 <= document.pages <= 16
+    assert 8 <= document.pages <= 20
     assert document.pages <= long_document.pages <= document.pages + 4
     assert 6 <= without_figures.pages <= document.pages
 
