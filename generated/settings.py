@@ -91,10 +91,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
 
     usual = example.get("METHOD", GRADIENT_DESCENT)
     name = arguments.method or usual
-    rates = example.get("LEARNING_RATES") if name == usual else None
-    if rates is None and not second_order:
-        rate = example.get("LEARNING_RATE") if name == usual else None
-        rates = start._make([methods[name].learning_rate if rate is None else rate] * len(start))
+    of_example = example if name == usual else {}  # another method takes steps of another size
     usual_epochs = ITERATIONS if second_order else example.get("EPOCHS", DEFAULT_EPOCHS)
 
     data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
@@ -113,7 +110,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         start=start,
         method_name=name,
         method=methods.get(name) if name != GRADIENT_DESCENT else None,
-        learning_rates=None if rates is None else choose_learning_rates(rates, arguments.learning_rate),
+        learning_rates=None if second_order else _rates(methods[name], of_example, start, arguments.learning_rate),
         clip=arguments.clip,
         epochs=usual_epochs if arguments.epochs is None else arguments.epochs,
         batch=batch if batch < len(data) else None,
@@ -129,6 +126,14 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         quiet=arguments.quiet,
         json=arguments.json,
     )
+
+
+def _rates(method: Method, example: Mapping[str, Any], start: Any, given: str | None) -> NamedTuple:
+    """Return the learning rates: as --learning-rate says, else as the example has them, else the method's usual one."""
+    usual = example.get("LEARNING_RATES")
+    if usual is None:
+        usual = start._make([example.get("LEARNING_RATE", method.learning_rate)] * len(start))
+    return choose_learning_rates(usual, given)
 
 
 def _check_second_order(cell: str, arguments: Any) -> None:
