@@ -73,7 +73,7 @@ def write_proof(
     pairings = _Pairings(cell, forward, backward, tangents)
     for number, weight in enumerate(tangents.weights):
         for claim, left, right in pairings.claims(weight):
-            prove(f"that forward mode and backpropagation agree for {weight}, {claim},", left, right)
+            prove(f"cell {cell.name!r}: that forward mode gives the gradient for {weight}, {claim},", left, right)
         if number:
             ledger.remark("The same for {weight}:", weight=weight)
         _write_induction(pairings, weight, gradients[weight], ledger)

@@ -85,7 +85,29 @@ def test_a_wrong_equation_stops_everything_with_both_values_and_the_point(rule, 
 def test_a_wrong_recurrence_stops_everything_with_the_weight(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Ledger, "equation", breaking("adjoint recurrence"))
     assert main(["linear", "--out", str(tmp_path / "out")]) == 1
-    assert re.match(r"derive: error: cell 'linear', T = \d+: the derived gradient for W\w+", capsys.readouterr().err)
+    error = capsys.readouterr().err
+    assert re.match(
+        r"derive: error: cell 'linear': that forward mode gives the gradient for W\w+, .* is not proved: ", error
+    )
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+OF_EVERY_STEP = """
+from sympy import Eq
+from derive import Cell, Input, Parameter, State, T, Target, k, mean
+
+W, x, s, t = Parameter("W"), Input("x"), State("s"), Target("t")
+step = Eq(s[0], 0), Eq(s[k], s[k - 1] * W + x[k])
+cell = Cell("steps", "A loss at every step", (W, x, s, t), step, s[k], mean((s[k] - t[k]) ** 2))
+"""
+
+
+def test_a_wrong_recurrence_is_found_by_diff_where_there_is_no_forward_mode(tmp_path, monkeypatch, capsys):
+    (tmp_path / "steps.py").write_text(OF_EVERY_STEP)
+    monkeypatch.setattr(Ledger, "equation", breaking("derivative of the loss"))
+    assert main([str(tmp_path / "steps.py"), "--out", str(tmp_path / "out")]) == 1
+    assert re.match(r"derive: error: cell 'steps', T = \d+: the derived gradient for W", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
