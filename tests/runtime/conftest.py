@@ -86,6 +86,9 @@ LEARNING_RATES = Parameters(Wx=0.02, Wrec=0.0006)
 EPOCHS = 30000
 '''
 
+LEARNING = ("--init", "Wx=0.9,Wrec=1.1", "--learning-rate", "0.001")
+"""A start and a rate with which the linear network learns to count ones."""
+
 
 class Finished(NamedTuple):
     """What a command left behind."""
@@ -227,6 +230,14 @@ def save(tmp_path: Path) -> Callable[[str, Any], Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def data(savez: Callable[..., Path]) -> Path:
+    """Twelve sequences of four steps, that the linear network learns from LEARNING."""
+    random = np.random.default_rng(3)
+    X = random.integers(0, 2, size=(12, 4))
+    return savez(X=X, t=X.sum(axis=1))
 
 
 @pytest.fixture

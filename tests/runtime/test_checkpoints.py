@@ -11,18 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import LEARNING
 
 from derive.optimizers import METHODS
-
-LEARNING = ("--init", "Wx=0.9,Wrec=1.1", "--learning-rate", "0.001")
-
-
-@pytest.fixture
-def data(savez):
-    """Twelve sequences of four steps."""
-    random = np.random.default_rng(3)
-    X = random.integers(0, 2, size=(12, 4))
-    return savez(X=X, t=X.sum(axis=1))
 
 
 @pytest.fixture

@@ -3,18 +3,8 @@
 import csv
 import json
 
-import numpy as np
 import pytest
-
-LEARNING = ("--init", "Wx=0.9,Wrec=1.1", "--learning-rate", "0.001")
-
-
-@pytest.fixture
-def data(savez):
-    """Twelve sequences of four steps."""
-    random = np.random.default_rng(3)
-    X = random.integers(0, 2, size=(12, 4))
-    return savez(X=X, t=X.sum(axis=1))
+from conftest import LEARNING
 
 
 def read(path):
