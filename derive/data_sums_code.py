@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sympy import Add, Expr, Pow, S, Sum, expand, horner, sympify
+from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner, sympify
 
 from derive.cell import Cell, exact
 from derive.closed_form import j, m
@@ -14,7 +14,7 @@ from derive.evaluate import Point
 from derive.numpy_code import Code
 from derive.operations import BatchMean, BatchSum
 from derive.points import example_point
-from derive.quantities import Abbreviation, At, N, T
+from derive.quantities import Abbreviation, At, N, Quantity, T
 from derive.templating import render
 
 
@@ -29,6 +29,16 @@ class SumsCode(Code):
     def _print_Pow(self, power: Pow) -> str:
         if power.exp.free_symbols & {j, m}:
             return f"power({self._print(power.base)}, {self._print(power.exp)})"
+        return super()._print_Pow(power)
+
+
+class NumbersCode(Code):
+    """Code of Python's own numbers, on which `**` raises an error where a product becomes infinite."""
+
+    def _print_Pow(self, power: Pow) -> str:
+        base, exponent = power.args
+        if isinstance(base, Quantity) and isinstance(exponent, Integer) and exponent > 1:
+            return " * ".join([self._print(base)] * int(exponent))
         return super()._print_Pow(power)
 
 
@@ -113,8 +123,8 @@ def print_moments(derivation: Derivation) -> str | None:
     names = [equation.lhs.name for equation in form.polynomials]
     tau = form.squares.lhs
     results = [
-        f"value = {text(form.loss.rhs)}  # ({form.loss.number})",
-        *(f"{text(e.lhs)} = {text(e.rhs)}  # ({e.number})" for e in form.gradients.values()),
+        f"value = {text(form.loss.rhs, NumbersCode())}  # ({form.loss.number})",
+        *(f"{text(e.lhs)} = {text(e.rhs, NumbersCode())}  # ({e.number})" for e in form.gradients.values()),
     ]
     fields = {
         "cell": cell,
@@ -141,10 +151,8 @@ def print_moments(derivation: Derivation) -> str | None:
 def sizes_of_terms(loss: Equation, gradients: Iterable[Equation]) -> list[str]:
     """For the loss and every gradient the sum of its terms without their signs, for weights without theirs."""
     rights = (loss.rhs, *(equation.rhs for equation in gradients))
-    return [
-        text(Add(*(abs(term.as_coeff_Mul()[0]) * term.as_coeff_Mul()[1] for term in Add.make_args(expand(right)))))
-        for right in rights
-    ]
+    terms = ([term.as_coeff_Mul() for term in Add.make_args(expand(right))] for right in rights)
+    return [text(Add(*(abs(number) * rest for number, rest in each)), NumbersCode()) for each in terms]
 
 
 def print_descent(derivation: Derivation) -> str | None:
@@ -164,7 +172,7 @@ def print_descent(derivation: Derivation) -> str | None:
     for weight, equation in form.gradients.items():
         slope = equation.rhs.xreplace(known).xreplace(factor).subs(N, point.sequences)
         moved = horner(expand(exact(example.learning_rates[weight.name]) * slope), wrt=cell.parameters)
-        moves.append((weight.name, text(moved), equation.number))
+        moves.append((weight.name, text(moved, NumbersCode()), equation.number))
     fields = {
         "cell": cell,
         "example": example,

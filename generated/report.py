@@ -15,7 +15,7 @@ SEQUENCES = 3
 AT_ONCE = 500
 
 
-def report(settings: Settings, result: Result) -> str:
+def report(settings: Settings, result: Result, loss: float) -> str:
     """Describe the run and where it ended: loss, weights, and predictions beside their targets."""
     data, chosen = settings.data, result.chosen
     arrays = any(map(np.ndim, settings.start))
@@ -29,7 +29,7 @@ def report(settings: Settings, result: Result) -> str:
         lines.append(f"weights of     epoch {chosen.epoch}, where the validation loss was least")
     lines += [
         f"weights        {format_weights(chosen.parameters)}",
-        f"loss           {chosen.loss!r}",
+        f"loss           {loss!r}",
     ]
     if settings.held_back:
         lines.append(f"validation     {chosen.validation!r} on {settings.held_back.describe()}")
@@ -55,7 +55,7 @@ def report(settings: Settings, result: Result) -> str:
     return "\n".join(lines)
 
 
-def as_json(settings: Settings, result: Result, exit_code: int) -> str:
+def as_json(settings: Settings, result: Result, loss: float, exit_code: int) -> str:
     """Describe the run and where it ended in one line of JSON, for programs."""
     chosen, held_back = result.chosen, settings.held_back
     return json.dumps(
@@ -68,7 +68,7 @@ def as_json(settings: Settings, result: Result, exit_code: int) -> str:
             "reason": result.reason.name.lower(),
             "exit_code": exit_code,
             "epoch_of_weights": chosen.epoch,
-            "loss": number(chosen.loss),
+            "loss": number(loss),
             "validation_loss": number(chosen.validation),
             "weights": plain(chosen.parameters),
         },

@@ -68,10 +68,9 @@ class Learner(Protocol):
 
 
 class Best(NamedTuple):
-    """The weights with the least validation loss so far, with their loss and the number of epochs that led to them."""
+    """The weights with the least validation loss so far, and the number of epochs that led to them."""
 
     epoch: int
-    loss: float
     validation: float
     parameters: Any
 
@@ -94,8 +93,8 @@ class Result(NamedTuple):
 
     Attributes:
         state: After the last epoch whose loss is known.
-        loss: That of its weights.
-        validation: Likewise, on the sequences held back; None where there are none.
+        loss: That of its weights; if the epoch after them updated in batches, the mean of what these found.
+        validation: The loss of its weights on the sequences held back; None where there are none.
         reason: Why training stopped.
     """
 
@@ -107,7 +106,7 @@ class Result(NamedTuple):
     @property
     def chosen(self) -> Best:
         """The weights to keep: the best on the sequences held back, else the last."""
-        last = Best(self.state.epoch, self.loss, math.nan, self.state.parameters)
+        last = Best(self.state.epoch, math.nan, self.state.parameters)
         return self.state.best or last
 
 
@@ -155,7 +154,7 @@ def train(
                     return result._replace(reason=Reason.DIVERGED)
                 best = state.best
                 if validation is not None and (best is None or validation < best.validation):
-                    best = Best(state.epoch, done.loss, validation, state.parameters)
+                    best = Best(state.epoch, validation, state.parameters)
                 result = Result(state._replace(best=best), done.loss, validation, Reason.INTERRUPTED)
                 observe(result)
                 if tolerance is not None and done.slope <= tolerance:

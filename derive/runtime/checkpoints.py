@@ -17,7 +17,10 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
-from .training import Best, Result, State
+from .training import Best, State
+
+KEPT = {"origin", *State._fields}
+"""What the text of a checkpoint holds."""
 
 
 class Origin(NamedTuple):
@@ -25,7 +28,7 @@ class Origin(NamedTuple):
 
     Attributes:
         cell: The cell's name.
-        code: A fingerprint of its network.py.
+        code: A fingerprint of the modules that compute it and its updates.
         data: A fingerprint of the sequences, of those held back, too.
         start: A fingerprint of the weights that it began with.
         settings: Everything else that the next bits depend on, in words, by the option that sets it.
@@ -54,10 +57,9 @@ class Checkpoints:
         self.failure: OSError | None = None
         """Why the file could not be written, if the last attempt failed."""
 
-    def __call__(self, result: Result) -> None:
-        """Write the state if it is due."""
-        if result.state.epoch % self._every == 0:
-            self.keep(result.state)
+    def is_due(self, state: State) -> bool:
+        """Tell whether this is an epoch after which the file is written."""
+        return state.epoch % self._every == 0
 
     def keep(self, state: State) -> None:
         """Write the state, unless the file has it."""
@@ -107,6 +109,8 @@ def load(path: Path, origin: Origin, template: Any) -> State:
             arrays = {name: archive[name] for name in archive.files}
         content = json.loads(str(arrays.pop("content")))
         found = Origin(**content["origin"])
+        if set(content) != KEPT:
+            raise KeyError(*content)
     except OSError as error:
         raise InputError(f"--checkpoint {path} cannot be read: {error.strerror}") from None
     except Exception:  # a damaged archive may raise almost anything
@@ -120,7 +124,7 @@ def load(path: Path, origin: Origin, template: Any) -> State:
         _weights(arrays, content["parameters"], template),
         tuple(tuple(kept) for kept in _take(arrays, content["memory"])),
         content["random"],
-        best and Best(best[0], best[1], best[2], _weights(arrays, best[3], template)),
+        best and Best(best[0], best[1], _weights(arrays, best[2], template)),
     )
 
 
@@ -135,9 +139,13 @@ def fingerprint(arrays: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint_of_file(path: Path) -> str:
-    """Return a digest of what a file holds."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def fingerprint_of_files(paths: Iterable[Path]) -> str:
+    """Return a digest of the names of files and of what they hold."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name} {path.stat().st_size}".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _compare(path: Path, found: Origin, origin: Origin) -> None:
@@ -146,7 +154,7 @@ def _compare(path: Path, found: Origin, origin: Origin) -> None:
     if found.cell != origin.cell:
         raise InputError(f"{start} the cell {found.cell}, not of {origin.cell}: name another file")
     if found.code != origin.code:
-        raise InputError(f"{start} another network.py of {origin.cell}, which was derived anew since: start a new file")
+        raise InputError(f"{start} other code of {origin.cell} or of the methods, derived since: name another file")
     if found.data != origin.data:
         raise InputError(f"{start} other data: give those that it was made with, or name another file")
     # In the order of this run: others follow from the method, and the start from the sizes.

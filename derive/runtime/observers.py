@@ -16,7 +16,7 @@ from .plots import GRID, Curve, WeightPath, plot_training
 from .progress import Progress
 from .settings import Settings
 from .shapes import Array
-from .training import Result, State
+from .training import Reason, Result, State
 
 SURFACE_NUMBERS = 30_000
 """How many inputs the loss surface is computed of, at each of its points."""
@@ -37,7 +37,7 @@ class Observers:
             resumed: Whether a checkpoint holds that state already.
 
         Raises:
-            InputError: The log cannot be written.
+            InputError: The log holds something else.
         """
         self._settings = settings
         self._curve = Curve()
@@ -48,6 +48,8 @@ class Observers:
         if settings.checkpoint and origin:
             written = state.epoch if resumed else None
             self._checkpoints = Checkpoints(settings.checkpoint, settings.checkpoint_every, origin, written)
+        self.latest = Result(state, math.nan, None, Reason.INTERRUPTED)
+        """The last epoch that was heard of; before the first one, where the run begins."""
 
     def __enter__(self) -> Self:
         """Return the observers themselves."""
@@ -57,41 +59,51 @@ class Observers:
         """Leave the terminal and the log in order."""
         if self._progress:
             self._progress.__exit__(*exception)
+            self._progress = None
         if self._log:
             self._log.close()
 
     def __call__(self, result: Result) -> None:
-        """Hear of an epoch. The log comes first, so that it never lacks an epoch that a checkpoint goes on from."""
+        """Hear of an epoch.
+
+        A log is never without a checkpoint, or a run that is killed could not be told from one that should not
+        overwrite it; and it never lacks an epoch that a checkpoint goes on from.
+        """
+        self.latest = result
         if self._progress:
             self._progress(result.state.epoch, result.loss)
+        due = self._checkpoints and self._checkpoints.is_due(result.state)
+        if self._checkpoints and self._log and not self._log.begun:
+            self._checkpoints.keep(result.state)
         if self._log:
             self._log(result)
-        if self._checkpoints:
-            self._checkpoints(result)
+            if due:
+                self._log.sync()
+        if self._checkpoints and due:
+            self._checkpoints.keep(result.state)
         if self._settings.plot:
             weights = result.state.parameters if self._is_pair else ()
             validation = math.nan if result.validation is None else result.validation
             self._curve.add(result.state.epoch, result.loss, validation, *weights)
 
     def finish(self, result: Result) -> list[str]:
-        """Write what is written at the end, and say what could not be."""
-        settings, complaints = self._settings, []
+        """Write the last lines and the last state, and say what could not be written."""
+        settings = self._settings
+        self.__exit__()
         if self._checkpoints:
             self._checkpoints.keep(result.state)
-            if self._checkpoints.failure:
-                complaints.append(unwritten(settings.checkpoint, self._checkpoints.failure))
-        if self._log:
-            self._log.close()
-            if self._log.failure:
-                complaints.append(unwritten(settings.log, self._log.failure))
+        files = ((settings.checkpoint, self._checkpoints), (settings.log, self._log))
+        return [unwritten(path, written.failure) for path, written in files if written and written.failure]
+
+    def draw(self, result: Result) -> list[str]:
+        """Draw the figure, and say if it could not be written."""
+        settings = self._settings
         if settings.plot and len(self._curve):
             try:
                 self._draw(settings.plot, result)
             except OSError as failure:
-                complaints.append(unwritten(settings.plot, failure))
-            except KeyboardInterrupt:
-                complaints.append(f"error: {settings.plot} was not drawn: interrupted")
-        return complaints
+                return [unwritten(settings.plot, failure)]
+        return []
 
     def _draw(self, file: Path, result: Result) -> None:
         """Draw the loss, and the path of the weights if they are two numbers."""

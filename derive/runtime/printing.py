@@ -1,5 +1,6 @@
-"""Standard output, which may be a pipe that nobody reads or a full disk."""
+"""Standard output and standard error, which may be a pipe that nobody reads, a full disk, or closed."""
 
+import contextlib
 import os
 import sys
 
@@ -13,3 +14,9 @@ def show(text: str) -> OSError | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failure
     return None
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, or nowhere if that cannot be written to."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

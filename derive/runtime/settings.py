@@ -162,7 +162,7 @@ def _check_files(arguments: Any) -> None:
         option = "--resume" if arguments.resume else "--checkpoint-every"
         raise InputError(f"{option} without --checkpoint: give the file with --checkpoint FILE")
     if arguments.log:
-        check_log(arguments.log, arguments.resume)
+        check_log(arguments.log, resumed=arguments.resume and arguments.checkpoint.exists())
     if arguments.plot:
         check_plot(arguments.plot)
     files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)

@@ -8,10 +8,12 @@ network_fast.py  T steps forwards and back                where there is no othe
 
 import operator
 from collections.abc import Iterable
-from functools import reduce
+from functools import lru_cache, reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
 
 from .protocols import Network
 from .sequences import Unread, blocks
@@ -19,6 +21,8 @@ from .settings import Settings
 from .shapes import Array
 from .updates import all_finite
 
+SPACES = 4
+"""How many workspaces are kept."""
 LARGEST_ERROR_OF_LOSS = 1e-9
 LARGEST_ERROR_OF_GRADIENT = 1e-12
 """Relative rounding errors beyond which moments are given up: the loss is only shown, the gradient adds up."""
@@ -32,7 +36,9 @@ class Fast:
     def __init__(self, network: Network, fast: Any) -> None:
         """Set it up with what is trained and its network_fast.py."""
         self._network, self._fast = network, fast
-        self._spaces: dict[tuple[int, int], Any] = {}  # by N and T: the last batch of an epoch may be smaller
+        # A workspace for N and T. The last batch of an epoch may be smaller, and batches of several lengths are of
+        # any size: few are kept, the rest would fill the memory.
+        self._space = lru_cache(SPACES)(lambda N, T: fast.Workspace())
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the network's own."""
@@ -40,10 +46,7 @@ class Fast:
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[float, Any]:
         """Return the loss and its gradient."""
-        shape = X.shape[:2]
-        if shape not in self._spaces:
-            self._spaces[shape] = self._fast.Workspace()
-        result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, self._spaces[shape])
+        result: tuple[float, Any] = self._fast.value_and_gradient(parameters, X, t, self._space(*X.shape[:2]))
         return result
 
 
@@ -95,9 +98,10 @@ def fastest(settings: Settings) -> Network:
 
 def _moments_of(moments: Any, X: Array, t: Array) -> Any:
     """Return the moments of a group. What is not read yet is read block by block, and their moments are added."""
-    if not isinstance(X, Unread):
-        return moments.Moments.of(X, t)
-    return reduce(operator.add, (moments.Moments.of(X[block], t[block]) for block in blocks(X)))
+    with np.errstate(all="ignore"):  # moments that overflow are never precise enough to be used
+        if not isinstance(X, Unread):
+            return moments.Moments.of(X, t)
+        return reduce(operator.add, (moments.Moments.of(X[block], t[block]) for block in blocks(X)))
 
 
 def _module(cell: str, name: str) -> Any:

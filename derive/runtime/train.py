@@ -5,32 +5,30 @@
 PACKAGE is the package that this file lies in, and a CELL is any folder in it with a network.py.
 The way of a run:
 
-    read_settings ──▶ begin ──────────────▶ train ────▶ write_weights ──▶ report
-    (all is checked)  (or go on: --resume)  (epochs)    (--output)        (standard output)
+    read_settings ──▶ begin ──────────────▶ train ────▶ checkpoint, weights, figure ──▶ report
+    (all is checked)  (or go on: --resume)  (epochs)    (--checkpoint, --output, --plot)
 """
 
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
-from .checkpoints import Origin, fingerprint, fingerprint_of_file, load
+from .checkpoints import Origin, fingerprint, fingerprint_of_files, load
 from .diagnosis import divergence
 from .errors import InputError
 from .first_order import FirstOrder, loss_of
 from .observers import Observers, unwritten
-from .printing import show
+from .printing import say, show
 from .protocols import Network
 from .report import as_json, report
 from .second_order import LEVENBERG_MARQUARDT, levenberg_marquardt
 from .settings import Settings, read_settings
 from .shortcuts import fastest
-from .training import Learner, Reason, State, first_state, train
+from .signals import Signals
+from .training import Learner, Reason, Result, State, first_state, train
 from .weights import format_weights, write_weights
 
 EXIT_CODES = {
@@ -44,46 +42,69 @@ EXIT_CODES = {
 
 
 def run(settings: Settings) -> int:
-    """Train, write the weights, report, and return the exit code."""
+    """Train, write what is to be written, report, and return the exit code."""
     network = fastest(settings)
     learner = learner_of(settings, network)
     origin = origin_of(settings) if settings.checkpoint else None
     state, resumed = begin(settings, learner, origin)
-    held_back = settings.held_back
-    try:
-        with terminable() as terminated, Observers(settings, origin, state, resumed) as observers:
-            result = train(
-                learner,
-                settings.data,
-                state,
-                settings.epochs,
-                settings.tolerance,
-                None if held_back is None else lambda parameters: loss_of(network, parameters, held_back),
-                settings.patience,
-                observers,
+    # A signal ends the training, and later the drawing; all else is written to its end.
+    with Signals() as signals, Observers(settings, origin, state, resumed) as observers:
+        try:
+            result = signals.interruptible(
+                lambda: _train(settings, network, learner, state, signals.uninterrupted(observers))
             )
-            if terminated and result.reason is Reason.INTERRUPTED:
-                result = result._replace(reason=Reason.TERMINATED)
-    except ValueError as error:  # only the network knows which targets it can take
-        raise InputError(f"{settings.cell}: {error}") from None
-    complaints = []
+        except ValueError as error:  # only the network knows which targets it can take
+            raise InputError(f"{settings.cell}: {error}") from None
+        result = result or observers.latest
+        if result.reason is Reason.INTERRUPTED and signals.received == signal.SIGTERM:
+            result = result._replace(reason=Reason.TERMINATED)
+        return conclude(settings, learner, result, observers, signals)
+
+
+def conclude(settings: Settings, learner: Learner, result: Result, observers: Observers, signals: Signals) -> int:
+    """Write what is to be written at the end, report, and return the exit code."""
+    complaints = observers.finish(result)
     if settings.output:
         try:
             write_weights(settings.output, result.chosen.parameters)
-        except OSError as error:
-            complaints.append(unwritten(settings.output, error))
-    complaints += observers.finish(result)
+        except OSError as failure:
+            complaints.append(unwritten(settings.output, failure))
+    if settings.plot:
+        missed = [f"error: {settings.plot} was not drawn: interrupted"]
+        drawn = signals.interruptible(lambda: observers.draw(result))
+        complaints += missed if drawn is None else drawn
     exit_code = 1 if complaints else EXIT_CODES[result.reason]
     if result.reason is Reason.DIVERGED:
         complaints.insert(0, divergence(settings, result))
-    text = as_json(settings, result, exit_code) if settings.json else report(settings, result)
+    loss = loss_of_chosen(settings, learner, result)
+    text = as_json(settings, result, loss, exit_code) if settings.json else report(settings, result, loss)
     wanted = settings.json or not settings.quiet or complaints  # of a failed run the weights may be nowhere else
-    if wanted and (failure := show(text)):
-        complaints.append(f"error: the report was not printed: {failure.strerror}")
+    if wanted and (unshown := show(text)):
+        complaints.append(f"error: the report was not printed: {unshown.strerror}")
         exit_code = 1
     for complaint in complaints:
-        print(f"train: {complaint}", file=sys.stderr)
+        say(f"train: {complaint}")
     return exit_code
+
+
+def _train(
+    settings: Settings, network: Network, learner: Learner, state: State, observe: Callable[[Result], None]
+) -> Result:
+    """Run the loop."""
+    held_back = settings.held_back
+    validate = None if held_back is None else lambda parameters: loss_of(network, parameters, held_back)
+    limits = settings.epochs, settings.tolerance, validate, settings.patience
+    return train(learner, settings.data, state, *limits, observe)
+
+
+def loss_of_chosen(settings: Settings, learner: Learner, result: Result) -> float:
+    """Return the loss of the weights that are kept; an epoch that updated in batches found that of changing weights."""
+    if settings.batch is None and result.state.best is None:
+        return result.loss
+    unused = np.random.default_rng()
+    with np.errstate(all="ignore"):
+        kept, memory = result.chosen.parameters, result.state.memory
+        return learner.epoch(kept, memory, settings.data, unused, update=False).loss
 
 
 def learner_of(settings: Settings, network: Network) -> Learner:
@@ -104,14 +125,14 @@ def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[
     resumed = settings.checkpoint.exists()
     if resumed:
         state = load(settings.checkpoint, origin, settings.start)
-        say = f"going on after epoch {state.epoch} of {settings.checkpoint}"
+        news = f"going on after epoch {state.epoch} of {settings.checkpoint}"
         if state.epoch >= settings.epochs:
-            say += f", and --epochs {settings.epochs} asks for no more: give a larger number to train further"
+            news += f", and --epochs {settings.epochs} asks for no more: give a larger number to train further"
     else:
         state = first_state(learner, settings.start, settings.seed)
-        say = f"there is no {settings.checkpoint} yet: training begins"
+        news = f"there is no {settings.checkpoint} yet: training begins"
     if not settings.quiet:
-        print(f"train: {say}", file=sys.stderr)
+        say(f"train: {news}")
     return state, resumed
 
 
@@ -121,7 +142,7 @@ def origin_of(settings: Settings) -> Origin:
     groups = [*data.groups, *(held_back.groups if held_back else ())]
     return Origin(
         settings.cell,
-        fingerprint_of_file(Path(__file__).parent / settings.cell / "network.py"),
+        fingerprint_of_files(_code(settings.cell)),
         fingerprint(array for group in groups for array in group),
         fingerprint(np.atleast_1d(leaf) for leaf in settings.start),
         {
@@ -136,23 +157,12 @@ def origin_of(settings: Settings) -> Origin:
     )
 
 
-@contextmanager
-def terminable() -> Iterator[list[int]]:
-    """Let SIGTERM interrupt the block as Ctrl-C does; yield a list that is empty until it has come."""
-    received: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # only there Python hears of signals
-        yield received
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _code(cell: str) -> list[Path]:
+    """Return the files that compute: the modules of the cell, and those of the methods."""
+    package = Path(__file__).parent
+    of_cell = [path for path in (package / cell).glob("*.py") if path.name not in ("__init__.py", "example.py")]
+    of_methods = [package / name for name in ("optimizers.py", f"{LEVENBERG_MARQUARDT}.py")]
+    return sorted(of_cell) + [path for path in of_methods if path.is_file()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -153,9 +153,9 @@ def value_and_gradient(parameters: Parameters, moments: Moments) -> tuple[Number
     Wx, Wrec = map(as_number, parameters)
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.table, Wrec)
-    value = 1 / N * (Wx**2 * C + tau - 2 * Wx * B)  # (75)
+    value = 1 / N * (Wx * Wx * C + tau - 2 * Wx * B)  # (75)
     gradient_Wx = 1 / N * (2 * Wx * C - 2 * B)  # (76)
-    gradient_Wrec = 1 / N * (Wx**2 * C_slope - 2 * Wx * B_slope)  # (77)
+    gradient_Wrec = 1 / N * (Wx * Wx * C_slope - 2 * Wx * B_slope)  # (77)
     return value, Parameters(gradient_Wx, gradient_Wrec)
 
 
@@ -178,8 +178,8 @@ def relative_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.magnitudes, abs(Wrec))
     Wx, Wrec = map(abs, map(as_number, parameters))
-    terms_of_value = 2 / N * Wx * B + 1 / N * Wx**2 * C + 1 / N * tau
-    terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx**2 * C_slope)
+    terms_of_value = 2 / N * Wx * B + 1 / N * Wx * Wx * C + 1 / N * tau
+    terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx * Wx * C_slope)
     # The moments themselves are sums over N sequences: within a block they are added eight at a time or more, then
     # the blocks one after the other.
     rows = rows_of_a_block(moments.T)

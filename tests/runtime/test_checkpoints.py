@@ -89,6 +89,14 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(net, data, files):
     assert paths["--log"].read_text() == whole_paths["--log"].read_text()
 
 
+def test_with_validation_a_longer_run_reports_what_an_uninterrupted_one_does(net, data, files):
+    words = ("linear", "--data", data, *LEARNING, "--batch", 4, "--validation", 0.25, "--json")
+    whole = json.loads(net.main(*words, "--epochs", 25).out)
+    parts, _ = files("parts")
+    assert net.main(*words, *parts, "--epochs", 10).code == 0
+    assert json.loads(net.main(*words, *parts, "--epochs", 25, "--resume").out) == whole
+
+
 def test_a_checkpoint_that_has_all_epochs_says_so(net, data, files):
     words, paths = files("run")
     assert net.main("linear", "--data", data, *LEARNING, "--epochs", 10, *words).code == 0
@@ -160,7 +168,7 @@ def test_another_cell_is_refused_and_another_derivation_of_the_same(net, files):
     source = net.folder / "linear" / "network.py"
     source.write_text(source.read_text() + "\n# changed\n", encoding="utf-8")
     message = net.main("linear", "--epochs", 3, *words, "--resume").bad_input()
-    assert "another network.py of linear" in message
+    assert "other code of linear" in message
 
 
 def test_a_damaged_checkpoint_is_refused_at_every_length(net, files):
@@ -362,6 +370,44 @@ def test_a_diverging_run_keeps_its_last_finite_state(net, files):
     epoch = epoch_of(paths["--checkpoint"])
     assert f"{epoch} epochs, diverged" in done.out
     assert len(paths["--log"].read_text().splitlines()) == epoch + 2  # the header, and epoch 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("module", "function"), [("train", "write_weights"), ("checkpoints", "save"), ("train", "show")]
+)
+def test_a_signal_while_the_end_is_written_loses_nothing(net, data, files, monkeypatch, number, module, function):
+    words, paths = files("run")
+    undisturbed = getattr(net.module(module), function)
+
+    def disturbed(*arguments):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        return undisturbed(*arguments)
+
+    monkeypatch.setattr(net.module(module), function, disturbed)
+    done = net.main("linear", "--data", data, *LEARNING, "--epochs", 7, *words)
+    assert epoch_of(paths["--checkpoint"]) >= 0
+    assert set(json.loads(paths["--output"].read_text())) == {"Wx", "Wrec"}
+    assert "weights        Wx=" in done.out
+    # A signal while a checkpoint is written ends the training behind it.
+    assert done.code == (EXIT_CODES[number] if module == "checkpoints" else 0)
+    assert "Traceback" not in done.err
+
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def test_a_signal_to_a_run_that_ignores_it_is_ignored(net, data, monkeypatch):
+    """As under nohup, or in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        interrupt_after(net, monkeypatch, 5)
+        done = net.main("linear", "--data", data, *LEARNING, "--epochs", 7)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.code == 0
+    assert "7 epochs, done" in done.out
 
 
 def test_sigterm_to_a_process_leaves_a_checkpoint(net, tmp_path):

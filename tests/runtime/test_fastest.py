@@ -1,10 +1,12 @@
 """The trainer's shortcuts, with the modules of the linear cell."""
 
 import importlib
+import itertools
 import json
 import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -89,6 +91,55 @@ def test_where_a_power_overflows_the_network_is_asked(modules, shortcut):
         theirs = network.value_and_gradient(parameters, X, t)
     assert loss == 1
     np.testing.assert_array_equal([loss, *gradient], [theirs[0], *theirs[1]])
+
+
+@pytest.mark.parametrize("rate", [2, 5, 50, 1e6, 1e100, 1e200])
+def test_a_run_that_overflows_ends_with_one_line(package, rate):
+    """Python's own numbers raise an error at some powers where those of NumPy become infinite."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "fast_net.train", "linear", "--learning-rate", str(rate), "--quiet"],
+        cwd=package,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("train: diverged at epoch ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_moments_of_weights_that_overflow_are_infinite(modules):
+    moments, example, Parameters = (
+        modules["linear.moments"],
+        modules["linear.example"],
+        modules["linear.network"].Parameters,
+    )
+    loss, gradient = moments.value_and_gradient(Parameters(1e160, 1.0), moments.Moments.of(example.X, example.t))
+    assert loss == np.inf
+    assert np.isinf(gradient.Wrec)
+
+
+def test_few_workspaces_are_kept(modules):
+    """Two batch sizes take turns with a workspace each; batches of many sizes and lengths do not fill the memory."""
+    alive, made = weakref.WeakSet(), []
+
+    class Module:
+        class Workspace:
+            def __init__(self):
+                alive.add(self)
+                made.append(id(self))
+
+        @staticmethod
+        def value_and_gradient(parameters, X, t, space):
+            assert space in alive
+            return X.shape, None
+
+    fast = modules["shortcuts"].Fast(modules["linear.network"], Module)
+    for N in (4, 3, 4, 3):
+        fast.value_and_gradient(None, np.zeros((N, 5)), None)
+    assert len(made) == 2
+    for shape in itertools.product(range(1, 9), range(1, 9)):
+        assert fast.value_and_gradient(None, np.zeros(shape), None)[0] == shape
+    assert len(alive) == modules["shortcuts"].SPACES
 
 
 def run(package, *arguments):
