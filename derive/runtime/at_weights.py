@@ -29,7 +29,7 @@ class AtWeights:
     cell: str
     network: Any
     weights: NamedTuple
-    data: Sequences  # in float64
+    data: Sequences  # in memory, floating point numbers in float64
     of: int  # how many sequences they are drawn from
     seed: int
 
@@ -81,7 +81,7 @@ def choose(arguments: Any) -> AtWeights:
     weights, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
     seed = DEFAULT_SEED if seed is None else seed
     drawn = data.sample(arguments.sequences, seed)
-    precise = Sequences(*(Group(_as_double(X), _as_double(t)) for X, t in drawn.groups))
+    precise = Sequences(*(Group(*map(_in_memory, group)) for group in drawn.groups))
     return AtWeights(cell, network, weights, precise, len(data), seed)
 
 
@@ -117,6 +117,6 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def _as_double(array: Any) -> Any:
-    """Return floating point numbers in double precision, all others as they are."""
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+def _in_memory(array: Any) -> Any:
+    """Return a plain array, read from the disk where it still is there; floating point numbers in double precision."""
+    return np.array(array, np.float64 if array.dtype.kind == "f" else array.dtype)
