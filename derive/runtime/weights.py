@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
+from .numerals import read_number
 
 
 def choose_start(
@@ -83,7 +84,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
     if text is None:
         return defaults
     try:
-        rates = dict.fromkeys(defaults._fields, float(text))
+        rates = dict.fromkeys(defaults._fields, read_number(text))
     except ValueError:
         rates = _named_numbers("--learning-rate", text, defaults._fields)
     for rate in rates.values():
@@ -168,7 +169,7 @@ def _named_numbers(option: str, text: str, names: Sequence[str]) -> dict[str, fl
         if name in numbers:
             raise InputError(f"{option} {text}: {name} is given twice")
         try:
-            numbers[name] = float(value)
+            numbers[name] = read_number(value)
         except ValueError:
             raise InputError(f"{option} {text}: {value!r} is not a number") from None
     return numbers

@@ -21,6 +21,7 @@ def weights(path):
         ("Wx=1,wrec=2", ["unknown weight 'wrec'", "expected Wx, Wrec"]),
         ("Wx=abc", ["'abc' is not a number"]),
         ("Wx=", ["'' is not a number"]),
+        ("Wx=1_0", ["'1_0' is not a number"]),
         ("Wx=1,Wx=2", ["Wx is given twice"]),
         ("Wx=nan", ["Wx must be a finite number"]),
         ("Wrec=-inf", ["Wrec must be a finite number"]),
@@ -51,6 +52,8 @@ def test_unusable_init_is_refused(net, init, facts):
         ("fast", ["'fast' is not NAME=VALUE", "Wx=0.1,Wrec=0.1"]),
         ("0,02", ["'0' is not NAME=VALUE"]),
         ("Wx=fast", ["'fast' is not a number"]),
+        ("Wx=1_0", ["'1_0' is not a number"]),
+        ("1_0", ["'1_0' is not NAME=VALUE"]),
     ],
 )
 def test_unusable_learning_rate_is_refused(net, rate, facts):
