@@ -22,7 +22,7 @@ def check_log(path: Path, resumed: bool) -> None:
     Raises:
         InputError: Its ending is another, it cannot be written, or a new run would overwrite it.
     """
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise InputError(f"--log {path}: unknown extension {path.suffix!r}, expected {' or '.join(ENDINGS)}")
     check_writable("--log", path)
     if path.exists() and path.stat().st_size and not resumed:
@@ -47,7 +47,7 @@ class Log:
         self.failure: OSError | None = None
         """Why a line could not be written."""
         lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
-        header = [self._line(self._columns)] if path.suffix == ".csv" else []
+        header = [self._line(self._columns)] if path.suffix.lower() == ".csv" else []
         if lines and (lines[:1] != header if header else self._epoch(lines[0]) == math.inf):
             raise InputError(f"--log {path} is not the log of such a run, its first line is another: name another file")
         kept = [line for line in lines if self._epoch(line) < first_epoch]
@@ -77,7 +77,7 @@ class Log:
             self.failure = self.failure or failure
 
     def _line(self, values: tuple[object, ...]) -> str:
-        if self._path.suffix == ".jsonl":
+        if self._path.suffix.lower() == ".jsonl":
             return json.dumps(dict(zip(self._columns, values, strict=True)))
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(values)
@@ -86,7 +86,7 @@ class Log:
     def _epoch(self, line: str) -> float:
         """Return the epoch of a line; infinity for the header, and for a line that a killed run did not finish."""
         try:
-            values = json.loads(line) if self._path.suffix == ".jsonl" else self._cells(line)
+            values = json.loads(line) if self._path.suffix.lower() == ".jsonl" else self._cells(line)
             return int(values["epoch"]) if set(values) == set(self._columns) else math.inf
         except (ValueError, KeyError, TypeError):
             return math.inf

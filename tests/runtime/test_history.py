@@ -77,10 +77,22 @@ def test_a_file_of_another_kind_is_never_overwritten(net, data, tmp_path, write,
     assert log.read_bytes() == content.encode()
 
 
-@pytest.mark.parametrize("name", ["log", "log.txt", "log.json", "log.CSV"])
+@pytest.mark.parametrize("name", ["log", "log.txt", "log.json"])
 def test_another_ending_is_refused(net, tmp_path, name):
     message = net.main("linear", "--log", tmp_path / name).bad_input()
     assert "expected .csv or .jsonl" in message
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_the_ending_may_be_in_capitals(net, data, tmp_path, ending):
+    """Also of a log that a run goes on with."""
+    logs = [tmp_path / f"log.{ending}", tmp_path / f"log.{ending.upper()}"]
+    for log in logs:
+        words = ("linear", "--data", data, *LEARNING, "--log", log, "--checkpoint", tmp_path / f"{log.suffix}.npz")
+        assert net.main(*words, "--epochs", 3).code == 0
+        assert net.main(*words, "--epochs", 6, "--resume").code == 0
+    assert len(read(logs[0])) == 7
+    assert logs[1].read_bytes() == logs[0].read_bytes()
 
 
 def test_an_empty_file_may_be_written_to(net, write):
