@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
+from .input_files import read_text
 from .numerals import read_number
 
 
@@ -115,9 +116,9 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
         InputError: The file cannot be read, or an entry is no weight of the template's shape.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--init {path} cannot be read: {error.strerror}") from None
+        entries = json.loads(read_text(path))
+    except InputError as error:
+        raise InputError(f"--init {error}") from None
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):
