@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .at_weights import AtWeights, choose, columns, parser, run
+from .at_weights import AtWeights, choose, columns, parser
+from .commands import run
 from .errors import InputError
 from .first_order import value_and_gradient
 from .numeric import STEPS, bounds_of_rounding, central_difference, complex_step, takes_complex_weights
+from .printing import on_terminal
 from .progress import Progress
 from .report import number
 
@@ -56,13 +58,6 @@ exit codes:
   2    bad input
   130  interrupted with Ctrl-C
 """
-
-
-class EntriesDone(Progress):
-    """The progress display, for entries in place of epochs."""
-
-    def _line(self, done: int, loss: float) -> str:
-        return f"{done} of {self._epochs} entries"
 
 
 class Entry(NamedTuple):
@@ -162,7 +157,8 @@ def check(at: AtWeights, gradient: Any, bounds: Any, every: bool) -> list[Entry]
         drawn = np.sort(random.choice(len(all_places), DRAWN, replace=False)) if some else range(len(all_places))
         places += [(weight, all_places[number]) for number in drawn]
     entries = []
-    with EntriesDone(len(places), sys.stderr) as progress:
+    stream = sys.stderr if on_terminal(sys.stderr) else None
+    with Progress(len(places), stream, lambda done: f"{done} of {len(places)} entries") as progress:
         for weight, place in places:
             analytic, bound = (float(np.asarray(getattr(leaves, weight))[place]) for leaves in (gradient, bounds))
             exact = complex_step(at, weight, place) if complex_weights else None
@@ -170,8 +166,7 @@ def check(at: AtWeights, gradient: Any, bounds: Any, every: bool) -> list[Entry]
             if exact is None:
                 bound += SPREADS * spread
             entries.append(Entry(weight, place, analytic, exact, central, bound))
-            if sys.stderr.isatty():
-                progress(len(entries), math.nan)
+            progress(len(entries))
     return entries
 
 

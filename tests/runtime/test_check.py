@@ -166,6 +166,28 @@ def test_the_faster_module_is_checked_too(real):
     assert "network_fast.py: 1 of 2 entries DISAGREE with network.py" in done.out
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8"])
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("sequences", [4, 20])
+def test_data_that_stay_on_the_disk_are_checked_as_those_in_memory(real, save, savez, dtype, cut, sequences):
+    random = np.random.default_rng(seed=1)
+    arrays = {"X": random.integers(0, 3, (10, 4)).astype(dtype), "t": np.arange(10).astype(dtype)}
+    arrays |= {"lengths": random.integers(2, 5, 10)} if cut else {}
+    words = ("linear", "--sequences", sequences, "--data")
+    code, found = check(real, *words, *(save(f"{name}.npy", array) for name, array in arrays.items()))
+    assert code == 0
+    assert sum(found["sequences"].values()) == min(sequences, 10)
+    assert (len(found["sequences"]) > 1) == cut
+    assert (code, found) == check(real, *words, savez(**arrays))
+
+
+def test_a_table_of_several_lengths_is_checked(real, write):
+    code, found = check(real, "linear", "--data", write("data.csv", "1,0,,1\n1,1,0,2\n1,,,1\n0,1,,3\n"))
+    assert code == 0
+    assert found["sequences"] == {"1": 1, "2": 2, "3": 1}
+    assert [entry["agrees"] for entry in found["entries"]] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("words", "fact"),
     [

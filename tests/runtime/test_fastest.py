@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,9 +143,13 @@ def test_few_workspaces_are_kept(modules):
     assert len(alive) == modules["shortcuts"].SPACES
 
 
-def run(package, *arguments):
+def run(package, *arguments, redirection=""):
+    """Run moments_of in a shell that redirects its streams."""
     return subprocess.run(
-        [sys.executable, "-m", "fast_net.moments_of", *arguments], cwd=package, capture_output=True, text=True
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "fast_net.moments_of", *arguments],
+        cwd=package,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -179,6 +184,54 @@ def test_bad_input_is_one_line(package, tmp_path, arguments, message):
     assert ended.stderr.startswith("moments_of: error: ")
     assert ended.stderr.count("\n") == 1
     assert message in ended.stderr.replace(f"{tmp_path}/", "")
+
+
+def test_names_that_no_file_can_have_are_one_line(package, tmp_path):
+    there, circle = tmp_path / "there.npy", tmp_path / "circle.npy"
+    np.save(there, np.ones((2, 2)))
+    circle.symlink_to(circle)
+    for odd, why in [(circle, "Too many levels of symbolic links"), (tmp_path / (300 * "a"), "File name too long")]:
+        for names in [(odd, there, "m.npz"), (there, odd, "m.npz"), (there, there, odd)]:
+            ended = run(package, "linear", str(names[0]), str(names[1]), "--output", str(tmp_path / names[2]))
+            assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+            assert f"{odd} cannot be " in ended.stderr
+            assert why in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle.npy", "there.npy"]
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Arguments with which moments are made."""
+    np.save(tmp_path / "X.npy", np.ones((2, 3)))
+    np.save(tmp_path / "t.npy", np.ones(2))
+    return ["linear", *(str(tmp_path / f"{name}.npy") for name in ("X", "t")), "--output", str(tmp_path / "m.npz")]
+
+
+@pytest.mark.parametrize("name", ["X.npy", "t.npy", "link.npz"])
+def test_moments_never_replace_the_data(package, tmp_path, words, name):
+    (tmp_path / "link.npz").symlink_to(tmp_path / "t.npy")
+    before = (tmp_path / name).read_bytes()
+    ended = run(package, *words[:-1], str(tmp_path / name))
+    assert ended.returncode == 2
+    assert ended.stderr == f"moments_of: error: --output {tmp_path / name} is the data: name another file\n"
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_result_that_cannot_be_printed_loses_no_moments(package, modules, tmp_path, words):
+    ended = run(package, *words, redirection=">/dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "2 of 2 sequences",
+        "moments_of: error: the result was not printed: No space left on device",
+    ]
+    assert modules["linear.moments"].Moments.load(tmp_path / "m.npz").N == 2
+
+
+def test_moments_are_made_without_standard_error(package, tmp_path, words):
+    ended = run(package, *words, redirection="2>&-")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{tmp_path}/m.npz: the moments of 2 sequences of 3 steps\n"
 
 
 def test_moments_of_a_part_of_a_file_are_added_block_by_block(modules, tmp_path, monkeypatch):

@@ -48,6 +48,30 @@ def test_of_the_linear_network_every_step_multiplies_by_the_weight(real, Wrec):
     assert found["steps_back"] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8"])
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("sequences", [4, 20])
+def test_data_that_stay_on_the_disk_are_looked_at_as_those_in_memory(real, save, savez, dtype, cut, sequences):
+    random = np.random.default_rng(seed=1)
+    arrays = {"X": random.integers(0, 3, (10, 4)).astype(dtype), "t": np.arange(10).astype(dtype)}
+    arrays |= {"lengths": random.integers(2, 5, 10)} if cut else {}
+    words = ("linear", "--sequences", sequences, "--data")
+    found = gradients(real, *words, *(save(f"{name}.npy", array) for name, array in arrays.items()))
+    assert sum(found["sequences"].values()) == min(sequences, 10)
+    assert found == gradients(real, *words, savez(**arrays))
+
+
+def test_of_a_table_of_several_lengths_the_sizes_are_those_of_its_sequences(real, write):
+    words = ("linear", "--init", "Wx=0.5,Wrec=2")
+    found = gradients(real, *words, "--data", write("data.csv", "1,0,,1\n1,1,0,2\n0,1,,3\n"))
+    assert found["sequences"] == {"2": 2, "3": 1}
+    # δ_T = 2/3 (s_T - t): the last states are 1, 3 and 0.5, the targets 1, 2 and 3.
+    deltas = 2 / 3 * np.array([0, 1, -2.5])
+    assert found["sizes"]["delta"] == pytest.approx(
+        [np.sqrt(np.mean(deltas**2)), 2 * np.sqrt(np.mean(deltas**2)), 4 * abs(deltas[1])]
+    )
+
+
 def long_sequences(savez, steps):
     return savez(X=np.ones((2, steps)), t=np.zeros(2))
 

@@ -145,6 +145,18 @@ def state_of(net, epoch):
     return net.module("training").State(epoch, (), (), {})
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_the_ending_may_be_in_capitals(net, data, tmp_path, ending):
+    """Also of a log that a run goes on with."""
+    logs = [tmp_path / f"log.{ending}", tmp_path / f"log.{ending.upper()}"]
+    for log in logs:
+        words = ("linear", "--data", data, *LEARNING, "--log", log, "--checkpoint", tmp_path / f"{log.suffix}.npz")
+        assert net.main(*words, "--epochs", 3).code == 0
+        assert net.main(*words, "--epochs", 6, "--resume").code == 0
+    assert len(read(logs[0])) == 7
+    assert logs[1].read_bytes() == logs[0].read_bytes()
+
+
 def test_an_empty_file_may_be_written_to(net, write):
     log = write("log.csv", "")
     assert net.main("linear", "--epochs", 2, "--log", log).code == 0

@@ -45,6 +45,14 @@ def test_a_rerun_draws_the_same_bytes(net, tmp_path):
         assert b"Matplotlib v" not in one
 
 
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_the_ending_may_be_in_capitals(net, tmp_path, ending):
+    figures = [tmp_path / f"run.{ending}", tmp_path / f"run.{ending.upper()}"]
+    for figure in figures:
+        assert net.main("linear", "--epochs", 20, "--plot", figure).code == 0
+    assert figures[1].read_bytes() == figures[0].read_bytes()
+
+
 def test_drawing_leaves_the_settings_of_matplotlib_alone(net, tmp_path):
     before = dict(mpl.rcParams)
     draw(net, tmp_path / "run.svg", [3, 2, 1])

@@ -115,3 +115,27 @@ def test_a_broken_stream_ends_the_display_and_not_the_training(net):
         for epoch in range(4):
             progress(epoch, 1.0)
     assert stream.writes == 1
+
+
+def test_something_else_than_epochs_is_described_by_who_counts_it(net):
+    stream = io.StringIO()
+    with net.module("progress").Progress(4, stream, lambda done, of: f"{done} of {of} entries") as progress:
+        for done in range(1, 5):
+            progress(done, 4)
+    assert stream.getvalue() == "1 of 4 entries\n2 of 4 entries\n4 of 4 entries\n"
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_a_stream_that_is_closed_or_none_shows_nothing(net, kind):
+    closed = kind()
+    closed.close()
+    for stream in (None, closed):
+        with net.module("progress").Progress(3, stream) as progress:
+            progress(1, 1.0)
+
+
+def test_a_stream_that_is_closed_meanwhile_ends_the_display(net):
+    stream = Terminal()
+    with net.module("progress").Progress(3, stream) as progress:
+        stream.close()
+        progress(1, 1.0)

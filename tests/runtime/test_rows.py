@@ -105,3 +105,12 @@ def test_a_csv_file_is_refused_where_a_step_brings_a_row(rows, write):
     message = rows.main("vanilla_rnn", "--data", write("data.csv", "1,0,1\n"), "--size", "H=4").bad_input()
     assert "takes X as N x T x D and t as N x M" in message
     assert "np.savez" in message
+
+
+@pytest.mark.parametrize("command", ["train", "check", "gradients"])
+@pytest.mark.parametrize("digits", [8, 20, 49])
+def test_weights_that_do_not_fit_into_memory_are_refused(rows, savez, command, digits):
+    H = 10**digits
+    words = ("vanilla_rnn", "--data", savez(X=X, t=ROW), "--size", f"H={H}")
+    message = rows.main(*words, command=command).bad_input(command)
+    assert f"weights with H={H}, D=2, M=3 do not fit into memory: give smaller sizes with --size" in message

@@ -304,6 +304,17 @@ def test_a_report_that_cannot_be_printed_loses_no_weights(net, tmp_path):
         (("--tolerance", "nan"), ["--tolerance", "'nan' is not a finite number"]),
         (("--tolerance", "inf"), ["--tolerance", "'inf' is not a finite number"]),
         (("--tolerance", "small"), ["--tolerance", "'small' is not a finite number"]),
+        (("--tolerance", "1_0"), ["--tolerance", "'1_0' is not a finite number"]),
+        (("--clip", "1_0"), ["--clip", "'1_0' is not a finite number above 0"]),
+        (("--validation", "0.1_0"), ["--validation", "'0.1_0' is not a number between 0 and 1"]),
+        (("--epochs", "1_0"), ["--epochs", "'1_0' is not a whole number, 0 or more"]),
+        (("--batch", "1_0"), ["--batch", "'1_0' is not a whole number, 1 or more"]),
+        (("--size", "H=1_0"), ["--size", "'H=1_0' is not NAME=N"]),
+        (("--epochs", 5000 * "9"), ["--epochs", "'999999", "0 or more and of at most 50 digits"]),
+        (("--seed", 5000 * "9"), ["--seed", "0 or more and of at most 50 digits"]),
+        (("--batch", 5000 * "9"), ["--batch", "1 or more and of at most 50 digits"]),
+        (("--patience", 5000 * "9"), ["--patience", "1 or more and of at most 50 digits"]),
+        (("--size", "H=" + 5000 * "9"), ["--size", "'H=999", "1 or more and of at most 50 digits, as in H=16"]),
         (("--tolerance",), ["--tolerance", "expected one argument"]),
         (("--epoch", "5"), ["unrecognized arguments: --epoch 5", "--help"]),
         (("logistic",), ["unrecognized arguments: logistic"]),
@@ -311,6 +322,7 @@ def test_a_report_that_cannot_be_printed_loses_no_weights(net, tmp_path):
 )
 def test_unusable_options_are_refused(net, words, facts):
     message = net.main("linear", *words).bad_input()
+    assert len(message) < 200
     for fact in facts:
         assert fact in message
 

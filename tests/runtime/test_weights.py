@@ -21,6 +21,7 @@ def weights(path):
         ("Wx=1,wrec=2", ["unknown weight 'wrec'", "expected Wx, Wrec"]),
         ("Wx=abc", ["'abc' is not a number"]),
         ("Wx=", ["'' is not a number"]),
+        ("Wx=1_0", ["'1_0' is not a number"]),
         ("Wx=1,Wx=2", ["Wx is given twice"]),
         ("Wx=nan", ["Wx must be a finite number"]),
         ("Wrec=-inf", ["Wrec must be a finite number"]),
@@ -51,6 +52,8 @@ def test_unusable_init_is_refused(net, init, facts):
         ("fast", ["'fast' is not NAME=VALUE", "Wx=0.1,Wrec=0.1"]),
         ("0,02", ["'0' is not NAME=VALUE"]),
         ("Wx=fast", ["'fast' is not a number"]),
+        ("Wx=1_0", ["'1_0' is not a number"]),
+        ("1_0", ["'1_0' is not NAME=VALUE"]),
     ],
 )
 def test_unusable_learning_rate_is_refused(net, rate, facts):
@@ -128,10 +131,10 @@ def test_training_may_go_on_from_a_weights_file(net, tmp_path):
 @pytest.mark.parametrize(
     ("content", "facts"),
     [
-        ("", ["no JSON object"]),
+        ("", ["--init", "is empty: name a file that holds data"]),
         ("[1, 2]", ["no JSON object"]),
         ("{", ["no JSON object"]),
-        (b"\xff\xfe{", ["no JSON object"]),
+        (b"\xff\xfe{", ["--init", "is not UTF-8 text (is it UTF-16?): save it in UTF-8"]),
         (100_000 * "[", ["no JSON object"]),
         ('{"Wz": 1}', ["unknown weight 'Wz'", "expected Wx, Wrec"]),
         ('{"Wx": "1"}', ["Wx is not one finite number"]),
@@ -152,7 +155,17 @@ def test_unusable_weights_file_is_refused(net, write, content, facts):
 
 def test_missing_weights_file_is_refused(net, tmp_path):
     message = net.main(*SHORT, "--init", tmp_path / "nowhere.json").bad_input()
-    assert "nowhere.json cannot be read: No such file" in message
+    assert f"--init {tmp_path / 'nowhere.json'}: no such file: check its name and folder" in message
+    (tmp_path / "folder.json").mkdir()
+    message = net.main(*SHORT, "--init", tmp_path / "folder.json").bad_input()
+    assert "folder.json is a folder: name a file in it" in message
+
+
+def test_a_weights_file_with_a_byte_order_mark_is_read(net, write, tmp_path):
+    output = tmp_path / "weights.json"
+    done = net.main("linear", "--epochs", 0, "--init", write("my.json", '\ufeff{"Wx": 2}'), "--output", output)
+    assert done.code == 0
+    assert weights(output)["Wx"] == 2
 
 
 def never_trained(net, monkeypatch):
