@@ -13,7 +13,7 @@ from .errors import InputError
 from .sequences import Sequences
 from .shapes import Array
 from .training import Epoch
-from .updates import Memory, largest_entry
+from .updates import Memory, all_finite, largest_entry
 
 LEVENBERG_MARQUARDT = "levenberg_marquardt"
 """The method that is no update rule of a single weight."""
@@ -65,14 +65,16 @@ class LevenbergMarquardt:
         """Take one step, of the length at which the loss falls; none where it falls at no length."""
         ((damping,),) = memory
         residuals, jacobian = self._fit(parameters, data)
-        loss, slope = self._loss_and_slope(residuals, jacobian)
-        if not math.isfinite(loss + slope):
+        loss, gradient = self._cell.loss_of(residuals), self._cell.gradient_of(residuals, jacobian)
+        if not all_finite(loss, *gradient):
             return Epoch(math.nan, math.nan, parameters, memory)
+        loss, slope = float(loss), largest_entry(gradient)
         while update and slope > 0 and damping <= self._method.MOST:
             step = self._method.step(residuals, jacobian, damping)
             trial = parameters._make(weight + float(change) for weight, change in zip(parameters, step, strict=True))
-            trial_loss, trial_slope = self._loss_and_slope(*self._fit(trial, data))
-            if trial_loss < loss and math.isfinite(trial_slope):  # NaN is not less
+            residuals_there, jacobian_there = self._fit(trial, data)
+            is_lower = self._cell.loss_of(residuals_there) < loss  # NaN is not
+            if is_lower and all_finite(*self._cell.gradient_of(residuals_there, jacobian_there)):
                 return Epoch(loss, slope, trial, ((self._method.lowered(damping),),))
             damping = self._method.raised(damping)
         return Epoch(loss, slope, parameters, ((damping,),))
@@ -82,7 +84,3 @@ class LevenbergMarquardt:
         fits = [self._cell.residuals_and_jacobian(parameters, *group) for group in data.groups]
         residuals, jacobians = zip(*fits, strict=True)
         return np.concatenate(residuals), np.concatenate(jacobians)
-
-    def _loss_and_slope(self, residuals: Array, jacobian: Array) -> tuple[float, float]:
-        """Return the loss, and the largest absolute entry of its gradient."""
-        return float(self._cell.loss_of(residuals)), largest_entry(self._cell.gradient_of(residuals, jacobian))

@@ -152,6 +152,28 @@ def test_an_overflow_at_the_start_is_said(second, tmp_path):
     assert "diverged at epoch 0: the loss or its gradient overflows at the start Wx=1.0,Wrec=1000000000.0" in done.err
 
 
+def spoil(package: Package, factor: str) -> None:
+    """Multiply the last derivative of the linear cell's loss."""
+    path = package.folder / "linear" / "jacobian.py"
+    text, line = path.read_text(encoding="utf-8"), "gradient_Wrec = 2 / N * residuals @ jacobian[:, 1]"
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, f"{line} * ({factor})"), encoding="utf-8")
+
+
+def test_a_gradient_that_is_no_number_is_said(second):
+    spoil(second, "np.nan")
+    done = second.main("linear", *METHOD, "--quiet")
+    assert done.code == 1
+    assert "diverged at epoch 0" in done.err
+
+
+def test_a_step_to_where_the_gradient_is_no_number_is_not_taken(second):
+    spoil(second, "np.nan if np.mean(residuals**2) < 0.1 else 1")
+    losses = [each.loss for each in after(second, [[1, 0], [1, 1]], [1, 2], (0.2, 1.5))]
+    assert min(losses) == losses[-1] >= 0.1
+    assert losses[-1] < losses[0]
+
+
 def test_a_cell_with_another_nonlinearity_learns_too(second, tmp_path):
     X = np.random.default_rng(0).normal(size=(30, 6))
     network = second.module("tanh.network")
