@@ -18,6 +18,7 @@ def check_jacobian(cell: Cell, network: str, jacobian: str) -> dict[str, Any]:
 
     | what                           | against                                       |
     |--------------------------------|-----------------------------------------------|
+    | the residuals by themselves    | those that come with the Jacobian             |
     | every column of the Jacobian   | the complex-step derivative of the residuals  |
     | the gradient that it gives     | the one of network.py                         |
 
@@ -39,6 +40,7 @@ def check_jacobian(cell: Cell, network: str, jacobian: str) -> dict[str, Any]:
         residuals, columns = module.residuals_and_jacobian(parameters, X, t)
         gradient, floor = plain.gradients(parameters, X, t), ROUNDINGS * max(1, np.abs(residuals).max())
         for what, ours, theirs in (
+            ("what residuals_of gives", module.residuals_of(parameters, X, t), residuals),
             *zip(
                 (f"the column of {name}" for name in parameters._fields),
                 columns.T,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sympy import S
+from sympy import Expr, S
 
+from derive.cell import Cell
 from derive.derivation import Derivation, Equation, Tangents
 from derive.modules import functions_in, reading_of_targets, trace_of, unpack
 from derive.numpy_code import Code
@@ -49,15 +50,9 @@ def print_jacobian(derivation: Derivation) -> str | None:
 
     carried = (*tangents.initial, *tangents.step, *tangents.last)
     equations = (*carried, form.residual, *form.jacobian.values())
-    rights = [each.rhs.xreplace({part: S.One for part in each.rhs.atoms(Total)}) for each in equations]
-    used = {quantity_of(atom) for right in rights for atom in atoms_of(right)}
     names = dict.fromkeys(name_of_tangent(each.lhs.args[0].quantity.name, each.lhs.args[1].name) for each in carried)
-    first = cell.states[0]
     body = [
-        *unpack("parameters", [weight for weight in cell.parameters if weight in used], cell.parameters),
-        *unpack("trace", [q for q in trace_of(cell) if q in used or q == first], trace_of(cell)),
-        f"T, N, dtype = len({first.name}) - 1, {first.name}.shape[1], {first.name}.dtype",
-        *(f"{target.name} = {reading_of_targets(cell)}" for target in cell.targets if target in used),
+        *_opening(cell, equations),
         *(f"{name} = np.zeros((T + 1, N), dtype)" for name in names),
         *lines(tangents.initial),
         *_loop(tangents, lines(tangents.step)),
@@ -70,12 +65,30 @@ def print_jacobian(derivation: Derivation) -> str | None:
         "cell": cell,
         "title": cell.title,
         "names": [weight.name for weight in cell.parameters],
-        "imported": sorted(["Parameters", "as_targets", "forward", *functions_in(rights)]),
+        "imported": sorted(["Parameters", "as_targets", "forward", *functions_in(_rights(equations))]),
         "body": body,
+        "residuals": [*_opening(cell, [form.residual]), *lines([form.residual])],
         "loss": lines([form.loss]),
         "gradients": lines(form.gradients.values()),
     }
     return render("jacobian.py.j2", fields)
+
+
+def _rights(equations: Iterable[Equation]) -> list[Expr]:
+    """The right-hand sides, 1 for every derivative in them: those the function makes itself."""
+    return [each.rhs.xreplace({part: S.One for part in each.rhs.atoms(Total)}) for each in equations]
+
+
+def _opening(cell: Cell, equations: Iterable[Equation]) -> list[str]:
+    """Unpacks what equations read, the shape of the states, and the targets if they are among it."""
+    used = {quantity_of(atom) for right in _rights(equations) for atom in atoms_of(right)}
+    first = cell.states[0]
+    return [
+        *unpack("parameters", [weight for weight in cell.parameters if weight in used], cell.parameters),
+        *unpack("trace", [q for q in trace_of(cell) if q in used or q == first], trace_of(cell)),
+        f"T, N, dtype = len({first.name}) - 1, {first.name}.shape[1], {first.name}.dtype",
+        *(f"{target.name} = {reading_of_targets(cell)}" for target in cell.targets if target in used),
+    ]
 
 
 def _loop(tangents: Tangents, body: list[str]) -> list[str]:

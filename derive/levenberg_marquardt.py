@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from sympy import Eq, Max, Piecewise, S
 
-from derive.optimizers import Factor, Rule
+from derive.optimizers import Rule, Scalar
 from derive.quantities import Operation, Parameter, Product, Quantity
 
 
-class Damping(Factor):
+class Damping(Scalar):
     """A number that changes from step to step; it stands behind constants."""
 
     place = 2
 
 
-class Array(Parameter):
+class Values(Parameter):
     """A row or a matrix of numbers."""
 
-    role = "array"
+    role = "values"
     place = 3
 
 
@@ -34,24 +34,27 @@ class Identity(Operation):
     """The identity matrix, with as many rows as its argument has entries."""
 
 
-r = Array("residuals", "r", "the residuals: what is squared in the loss, one number a sequence")
-J = Array("jacobian", "J", "the Jacobian: the derivatives of the residuals, a row a sequence and a column a weight")
-length = Array("length", r"\ell", "the length of every column of the Jacobian")
-c = Array("scale", "c", "that length, or 1 for a weight that no residual depends on")
-A = Array("A", "A", "the Jacobian with columns of length 1")
-e = Array("e", "e", "the step, each weight measured by its column")
-d = Array("d", "d", "the step: what is added to each weight")
+r = Values("residuals", "r", "the residuals: what is squared in the loss, one number a sequence")
+J = Values("jacobian", "J", "the Jacobian: the derivatives of the residuals, a row a sequence and a column a weight")
+length = Values("length", r"\ell", "the length of every column of the Jacobian")
+c = Values("scale", "c", "that length, or 1 for a weight that no residual depends on")
+A = Values("A", "A", "the Jacobian with columns of length 1")
+e = Values("e", "e", "the step, each weight measured by its column")
+d = Values("d", "d", "the step: what is added to each weight")
 damping = Damping("damping", r"\lambda", "the damping, more than 0")
-shrink = Factor("shrink", r"\nu", "what the damping is divided by after a step that lowered the loss")
-grow = Factor("grow", r"\mu", "what the damping is multiplied by where a step would not lower it")
-least = Factor("least", r"\lambda_{\min}", "the least damping: more than 0, so that the step is always defined")
+shrink = Scalar("shrink", r"\nu", "what the damping is divided by after a step that lowered the loss")
+grow = Scalar("grow", r"\mu", "what the damping is multiplied by where a step would not lower it")
+least = Scalar("least", r"\lambda_{\min}", "the least damping: more than 0, so that the step is always defined")
 
 INDICES: dict[Quantity, str] = {J: "n i", length: "i", c: "i", A: "n i", e: "i", d: "i"}
 """The indices of an array's entries, where an equation is written for one of them: n a sequence, i a weight."""
 START = 1e-3
 """The damping of the first step."""
-MOST = 1e12
-"""The most damping that is tried: a step is so short then that it changes nothing."""
+MOST = 1e16
+"""The most damping that is tried: with n weights the loss then falls by a part of 2n/MOST at most, lost in rounding.
+
+To first order r^T r falls by 2 r^T A (A^T A + λI)^-1 A^T r, and the columns of A have length 1.
+"""
 
 STEP = Rule(
     "step",

@@ -11,7 +11,7 @@ from sympy.core.relational import Relational
 from derive.latex import Formulas
 from derive.notation import is_negative
 from derive.numpy_code import Code
-from derive.optimizers import CLIPPING, METHODS, Factor, Method, Rule, W, bound, eta, g, n, norm
+from derive.optimizers import CLIPPING, METHODS, Method, Rule, Scalar, W, bound, eta, g, n, norm
 from derive.quantities import Quantity
 from derive.templating import docstring, render, sentence, tidy
 
@@ -20,8 +20,8 @@ def terms_of_update(total: Expr) -> list[Expr]:
     """The terms of a sum in their usual order, β m + (1 - β) g: by what is averaged, not by its factors."""
 
     def key(term: Expr) -> tuple[bool, bool, int, int]:
-        places = (quantity.place for quantity in term.atoms(Quantity) if not isinstance(quantity, Factor))
-        is_last = (not term.is_number and is_constant(term)) or (term.is_number and total.has(n))
+        places = (quantity.place for quantity in term.atoms(Quantity) if not isinstance(quantity, Scalar))
+        is_last = (not term.is_number and is_scalar(term)) or (term.is_number and total.has(n))
         return is_negative(term), is_last, min(places, default=0), len(Mul.make_args(term))
 
     return sorted(Add.make_args(total), key=key)
@@ -29,12 +29,12 @@ def terms_of_update(total: Expr) -> list[Expr]:
 
 def operands(extreme: Min | Max) -> list[Expr]:
     """What the smaller or the larger one is taken of, constants last."""
-    return sorted(extreme.args, key=lambda operand: (is_constant(operand), str(operand)))
+    return sorted(extreme.args, key=lambda operand: (is_scalar(operand), str(operand)))
 
 
-def is_constant(expression: Expr) -> bool:
+def is_scalar(expression: Expr) -> bool:
     """Whether it is one number for all entries."""
-    return all(isinstance(quantity, Factor) for quantity in expression.atoms(Quantity))
+    return all(isinstance(quantity, Scalar) for quantity in expression.atoms(Quantity))
 
 
 class UpdateCode(Code):
@@ -49,7 +49,7 @@ class UpdateCode(Code):
 
     def _print_Max(self, extreme: Min | Max) -> str:
         name = type(extreme).__name__.lower()
-        function = name if is_constant(extreme) else f"np.{name}imum"
+        function = name if is_scalar(extreme) else f"np.{name}imum"
         return f"{function}({', '.join(map(self._print, operands(extreme)))})"
 
     _print_Min = _print_Max
@@ -154,7 +154,7 @@ def _meaning(rule: Rule, quantity: Quantity) -> str:
     """An argument in a sentence: of the state also where it starts."""
     meaning = sentence(quantity).removesuffix(".")
     if isinstance(rule, Method) and quantity in rule.state:
-        meaning += f"; starts at {rule.start(quantity)}"
+        meaning += f"; starts at {rule.state[quantity]}"
     if quantity == eta and eta not in rule.reads:
         meaning += "; the update does not read it"
     return f"{meaning}."
@@ -172,8 +172,8 @@ def _lines(rule: Rule) -> list[str]:
 
 def _starts(method: Method) -> str:
     """The state before the first update; what does not start at 0 is of the shape and the type of the weight."""
-    starts = (method.start(quantity) for quantity in method.state)
-    return f"({_entries(f'{_code(start)} * np.ones_like(W)' if start else '0.0' for start in starts)})"
+    starts = (f"{_code(start)} * np.ones_like(W)" if start else "0.0" for start in method.state.values())
+    return f"({_entries(starts)})"
 
 
 def _returned(method: Method) -> str:
@@ -201,5 +201,5 @@ def _usual(rule: Rule, quantity: Quantity) -> str:
         if quantity == eta:
             return _number(rule.learning_rate)
         if quantity in rule.state:
-            return f"starts at $`{UpdateFormulas().doprint(rule.start(quantity))}`$"
+            return f"starts at $`{UpdateFormulas().doprint(rule.state[quantity])}`$"
     return _number(rule.defaults[quantity]) if quantity in rule.defaults else ""

@@ -17,17 +17,17 @@ from sympy import Eq, Expr, Max, Min, Piecewise, S, sign, sqrt
 from derive.quantities import Parameter, Quantity
 
 
-class Factor(Parameter):
-    """A constant of a method; it stands in front."""
+class Scalar(Parameter):
+    """A number that is the same for all entries; it stands in front."""
 
-    role = "constant"
+    role = "scalar"
     place = 1
 
 
-class Memory(Parameter):
+class Computed(Parameter):
     """What a method computes for a weight."""
 
-    role = "memory"
+    role = "computed"
     place = 3
 
 
@@ -38,7 +38,7 @@ class Slope(Parameter):
     place = 4
 
 
-class Sign(Memory):
+class Sign(Computed):
     """The direction of a step, which stands before its size."""
 
     place = 2
@@ -53,27 +53,27 @@ class Weight(Parameter):
 W = Weight("W", "W", "the weight")
 B = Weight("B", "B", "where the momentum begins")
 g = Slope("gradient", "g", "the derivative of the loss with respect to the weight")
-eta = Factor("learning_rate", r"\eta", "the learning rate")
-mu = Factor("mu", r"\mu", "how much of the velocity stays")
-rho = Factor("rho", r"\rho", "how much of the average stays")
-beta_1 = Factor("beta_1", r"\beta_1", "how much of the average of gradients stays")
-beta_2 = Factor("beta_2", r"\beta_2", "how much of the average of squares stays")
-epsilon = Factor("epsilon", r"\varepsilon", "keeps the divisor from zero")
-eta_plus = Factor("eta_plus", r"\eta^{+}", "what the step size is multiplied by while the sign stays")
-eta_minus = Factor("eta_minus", r"\eta^{-}", "what the step size is multiplied by when the sign changes")
-Delta_min = Factor("Delta_min", r"\Delta_{\min}", "the smallest step size")
-Delta_max = Factor("Delta_max", r"\Delta_{\max}", "the largest step size")
-n = Memory("n", "n", "how many updates there were")
-v = Memory("v", "v", "velocity")
-m = Memory("m", "m", "average of the gradients")
-r = Memory("r", "r", "average of the squares of the gradients")
-m_hat = Memory("m_hat", r"\hat{m}", "average of the gradients, without the pull of its start at 0")
-r_hat = Memory("r_hat", r"\hat{r}", "average of the squares of the gradients, without the pull of its start at 0")
-Delta = Memory("Delta", r"\Delta", "step size")
+eta = Scalar("learning_rate", r"\eta", "the learning rate")
+mu = Scalar("mu", r"\mu", "how much of the velocity stays")
+rho = Scalar("rho", r"\rho", "how much of the average stays")
+beta_1 = Scalar("beta_1", r"\beta_1", "how much of the average of gradients stays")
+beta_2 = Scalar("beta_2", r"\beta_2", "how much of the average of squares stays")
+epsilon = Scalar("epsilon", r"\varepsilon", "keeps the divisor from zero")
+eta_plus = Scalar("eta_plus", r"\eta^{+}", "what the step size is multiplied by while the sign stays")
+eta_minus = Scalar("eta_minus", r"\eta^{-}", "what the step size is multiplied by when the sign changes")
+Delta_min = Scalar("Delta_min", r"\Delta_{\min}", "the smallest step size")
+Delta_max = Scalar("Delta_max", r"\Delta_{\max}", "the largest step size")
+n = Computed("n", "n", "how many updates there were")
+v = Computed("v", "v", "velocity")
+m = Computed("m", "m", "average of the gradients")
+r = Computed("r", "r", "average of the squares of the gradients")
+m_hat = Computed("m_hat", r"\hat{m}", "average of the gradients, without the pull of its start at 0")
+r_hat = Computed("r_hat", r"\hat{r}", "average of the squares of the gradients, without the pull of its start at 0")
+Delta = Computed("Delta", r"\Delta", "step size")
 s = Sign("s", "s", "sign of the gradient, from one update to the next")
-norm = Factor("norm", r"\lVert g \rVert", "the norm of the gradient, over all entries of all weights together")
-bound = Factor("bound", "c", "the largest norm that is left as it is, more than 0")
-share = Factor("share", r"\alpha", "how much of the gradient stays")
+norm = Scalar("norm", r"\lVert g \rVert", "the norm of the gradient, over all entries of all weights together")
+bound = Scalar("bound", "c", "the largest norm that is left as it is, more than 0")
+share = Scalar("share", r"\alpha", "how much of the gradient stays")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,26 +118,22 @@ class Method(Rule):
 
     Attributes:
         learning_rate: The usual η.
-        starts: Where the state starts: a number or η; 0 unless given.
+        starts: Where a quantity of the state starts that does not start at 0: a number or η.
     """
 
     learning_rate: float
     starts: Mapping[Quantity, Expr] = field(default_factory=dict)
 
     @property
-    def state(self) -> tuple[Quantity, ...]:
-        """What is read before it is written, the weight aside."""
+    def state(self) -> Mapping[Quantity, Expr]:
+        """What is read before it is written, the weight aside, and where each of it starts."""
         found: dict[Quantity, None] = {}
         written: set[Expr] = {W}
         for equation in self.equations:
-            read = equation.rhs.atoms(Memory) - written
+            read = equation.rhs.atoms(Computed) - written
             found |= dict.fromkeys(sorted(read, key=str))
             written.add(equation.lhs)
-        return tuple(found)
-
-    def start(self, quantity: Quantity) -> Expr:
-        """Where a quantity of its state starts."""
-        return self.starts.get(quantity, S.Zero)
+        return {quantity: self.starts.get(quantity, S.Zero) for quantity in found}
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

@@ -14,7 +14,7 @@ sequences floating steps targets Shape SHAPES DATA_SHAPES LOSS_IS_MEAN STATES TY
 self m sizes isqrt weights window space spare totals rows stop is_first is_last columns inputs gates deltas slopes
 left right products check_array bytes_of as_number
 add arctan copyto cos cosh divide exp log multiply negative power sin sinh sqrt subtract tan tanh
-residuals jacobian residuals_and_jacobian gradient_of
+residuals jacobian residuals_and_jacobian residuals_of gradient_of
 j first factors moments polynomials power one_a_row sums_over_time as_data math epochs CHUNK EPSILON
 """
 RESERVED = frozenset(dir(builtins)) | frozenset(GENERATED_NAMES.split())

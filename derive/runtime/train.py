@@ -34,6 +34,7 @@ from .weights import format_weights, write_weights
 EXIT_CODES = {
     Reason.EPOCHS: 0,
     Reason.TOLERANCE: 0,
+    Reason.CONVERGED: 0,
     Reason.PATIENCE: 0,
     Reason.DIVERGED: 1,
     Reason.INTERRUPTED: 130,

@@ -7,6 +7,8 @@ import pytest
 from conftest import NETWORK
 
 from derive.cells import linear, vanilla_rnn
+from derive.data_sums_code import print_moments
+from derive.jacobian_code import print_jacobian
 from derive.lower import lower
 from derive.modules import print_network
 from derive.pipeline import write_derivation
@@ -14,22 +16,37 @@ from derive.pipeline import write_derivation
 
 @pytest.fixture(scope="module")
 def sources():
-    """The generated network.py of two cells."""
-    return {cell.name: print_network(lower(write_derivation(cell))) for cell in (linear.cell, vanilla_rnn.cell)}
+    """The generated network.py of two cells, and the modules beside it, by their paths."""
+    found = {}
+    for cell in (linear.cell, vanilla_rnn.cell):
+        derivation = write_derivation(cell)
+        found[f"{cell.name}/network.py"] = print_network(lower(derivation))
+        found[f"{cell.name}/moments.py"] = print_moments(derivation)
+        found[f"{cell.name}/jacobian.py"] = print_jacobian(derivation)
+    return found
 
 
 @pytest.fixture
 def real(net, sources):
     """A package with the generated linear cell and its example, and a cell with matrices and none."""
     net.add_cell("vanilla_rnn", example=None)
-    for cell, source in sources.items():
-        (net.folder / cell / "network.py").write_text(source, encoding="utf-8")
+    for path, source in sources.items():
+        if path.endswith("network.py"):
+            (net.folder / path).write_text(source, encoding="utf-8")
     return net
 
 
-def spoil(package, cell, line, wrong):
-    """Replace what is one line of a network."""
-    path = package.folder / cell / "network.py"
+@pytest.fixture
+def whole(real, sources):
+    """The same, with what stands beside network.py in the linear cell."""
+    for name in ("moments.py", "jacobian.py"):
+        (real.folder / "linear" / name).write_text(sources[f"linear/{name}"], encoding="utf-8")
+    return real
+
+
+def spoil(package, cell, line, wrong, module="network"):
+    """Replace what is one line of a module."""
+    path = package.folder / cell / f"{module}.py"
     source = path.read_text(encoding="utf-8")
     assert source.count(line) == 1
     path.write_text(source.replace(line, wrong), encoding="utf-8")
@@ -186,6 +203,76 @@ def test_a_table_of_several_lengths_is_checked(real, write):
     assert code == 0
     assert found["sequences"] == {"1": 1, "2": 2, "3": 1}
     assert [entry["agrees"] for entry in found["entries"]] == [True, True]
+
+
+RESULTS = {
+    "moments": "    return value, Parameters(gradient_Wx, gradient_Wrec)",
+    "jacobian": "    return Parameters(gradient_Wx, gradient_Wrec)",
+}
+"""The line with which a module hands its gradient back."""
+
+
+def test_moments_and_the_jacobian_are_checked_too(whole):
+    for weights in ("Wx=0.2,Wrec=1.5", "Wx=1,Wrec=1", "Wx=0.99999999,Wrec=1.00000001", "Wx=-40,Wrec=3e7"):
+        code, found = check(whole, "linear", "--init", weights)
+        assert code == 0
+        assert list(found["modules"]) == ["moments.py", "jacobian.py"]
+        assert {(each["disagree"], each["own_rounding_error"]) for each in found["modules"].values()} == {(0, None)}
+
+
+@pytest.mark.parametrize("factor", ["1.000001", "-1", "0", "np.nan"])
+@pytest.mark.parametrize("module", RESULTS)
+def test_moments_or_a_jacobian_gone_wrong_are_seen(whole, module, factor):
+    wrong = RESULTS[module].replace("gradient_Wrec)", f"gradient_Wrec * {factor})")
+    spoil(whole, "linear", RESULTS[module], wrong, module)
+    done = whole.main("linear", command="check")
+    assert done.code == 1
+    assert f"{module}.py: 1 of 2 entries DISAGREE with network.py, largest difference" in done.out
+    assert done.out.count("DISAGREE") == 1
+
+
+@pytest.fixture
+def cancelling(whole, savez):
+    """Words for a place where the terms of the moments are large and cancel: ones, and a factor close to -1."""
+    X = np.ones((200, 100))
+    network = whole.module("linear.network")
+    t = network.predict(network.Parameters(100.0, -1.0), X)
+    return "linear", "--data", savez(X=X, t=t), "--init", "Wx=100.1,Wrec=-0.99999999"
+
+
+def test_moments_may_be_off_by_what_they_reckon_with_themselves(whole, cancelling):
+    code, found = check(whole, *cancelling)
+    assert code == 0
+    moments = found["modules"]["moments.py"]
+    assert 2 * found["entries"][0]["bound"] < moments["largest_difference"] < moments["own_rounding_error"]
+    out = whole.main(*cancelling, command="check").out
+    assert "moments.py: all 2 entries agree with network.py within the rounding error of " in out
+    assert " that it estimates itself, largest difference " in out
+
+
+def test_and_by_no_more(whole, cancelling):
+    line = "    return precision * terms_of_value, precision * terms_of_gradient"
+    spoil(whole, "linear", line, line + " / 1e7", "moments")
+    code, found = check(whole, *cancelling)
+    assert code == 1
+    assert found["modules"]["moments.py"]["disagree"] > 0
+    assert found["modules"]["jacobian.py"]["disagree"] == 0
+
+
+def test_of_so_long_sequences_that_training_does_not_try_them_no_moments_are_made(whole, savez):
+    X = np.random.default_rng(0).normal(size=(3, 1000))
+    words = ("linear", "--data", savez(X=X, t=np.ones(3)), "--init", "Wx=0.5,Wrec=0.5")
+    code, found = check(whole, *words)
+    assert code == 0
+    assert list(found["modules"]) == ["jacobian.py"]
+
+
+def test_moments_of_several_lengths_are_taken_together(whole, write):
+    data = write("data.csv", "1,0,1,2\n1,1,,2\n0,1,,1\n")
+    code, found = check(whole, "linear", "--data", data, "--init", "Wx=0.7,Wrec=0.8")
+    assert code == 0
+    assert found["sequences"] == {"2": 2, "3": 1}
+    assert found["modules"]["moments.py"]["largest_difference"] <= 1e-14
 
 
 @pytest.mark.parametrize(

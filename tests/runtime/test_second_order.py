@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ def test_the_loss_never_rises(second, tmp_path):
     log = tmp_path / "log.csv"
     trained(second, "linear", "--data", ones(tmp_path, 20, 10, 3), "--init", "Wx=-1.5,Wrec=2.0", "--log", log)
     losses = [float(line.split(",")[1]) for line in log.read_text().splitlines()[1:]]
-    assert len(losses) > 50
+    assert len(losses) > 10
     assert losses == sorted(losses, reverse=True)
 
 
@@ -111,6 +113,7 @@ def test_at_the_solution_nothing_moves(second):
     epochs = after(second, [[1, 0], [1, 1]], [1, 2], (1.0, 1.0))
     assert {(each.loss, each.slope, each.parameters) for each in epochs} == {(0.0, 0.0, (1.0, 1.0))}
     assert {each.memory for each in epochs} == {((1e-3,),)}
+    assert all(each.converged for each in epochs)
 
 
 def test_a_weight_that_no_residual_depends_on_stays(second):
@@ -130,8 +133,8 @@ def test_where_no_fit_is_exact_it_ends_at_the_minimum_and_stays(second):
     epochs = after(second, [[1], [1]], [0, 1], (7.0, 0.0), epochs=40)
     assert epochs[-1].loss == 0.25
     assert epochs[-1].parameters[0] == pytest.approx(0.5, abs=1e-8)  # the loss is the same for all that are as close
-    assert epochs[-1].memory == epochs[-2].memory
-    assert epochs[-1].parameters == epochs[-2].parameters
+    assert epochs[-1] == epochs[-2]
+    assert epochs[-1].converged
 
 
 def test_a_step_that_overflows_is_tried_again_shorter(second):
@@ -150,6 +153,28 @@ def test_an_overflow_at_the_start_is_said(second, tmp_path):
     done = second.main("linear", "--data", data, "--init", "Wx=1,Wrec=1e9", *METHOD, "--quiet")
     assert done.code == 1
     assert "diverged at epoch 0: the loss or its gradient overflows at the start Wx=1.0,Wrec=1000000000.0" in done.err
+
+
+def spoil(package: Package, factor: str) -> None:
+    """Multiply the last derivative of the linear cell's loss."""
+    path = package.folder / "linear" / "jacobian.py"
+    text, line = path.read_text(encoding="utf-8"), "gradient_Wrec = 2 / N * residuals @ jacobian[:, 1]"
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, f"{line} * ({factor})"), encoding="utf-8")
+
+
+def test_a_gradient_that_is_no_number_is_said(second):
+    spoil(second, "np.nan")
+    done = second.main("linear", *METHOD, "--quiet")
+    assert done.code == 1
+    assert "diverged at epoch 0" in done.err
+
+
+def test_a_step_to_where_the_gradient_is_no_number_is_not_taken(second):
+    spoil(second, "np.nan if np.mean(residuals**2) < 0.1 else 1")
+    losses = [each.loss for each in after(second, [[1, 0], [1, 1]], [1, 2], (0.2, 1.5))]
+    assert min(losses) == losses[-1] >= 0.1
+    assert losses[-1] < losses[0]
 
 
 def test_a_cell_with_another_nonlinearity_learns_too(second, tmp_path):
@@ -191,7 +216,89 @@ def test_the_report_says_that_there_is_no_learning_rate(second):
 
 
 def test_unless_told_it_stops_after_a_hundred_epochs(second):
-    assert trained(second, "linear")["epochs"] == 100
+    """Steps of a thousandth of their length: a hundred are not enough."""
+    method = second.folder / "levenberg_marquardt.py"
+    method.write_text(method.read_text(encoding="utf-8").replace("d = e / scale", "d = 1e-3 * e / scale"))
+    run = trained(second, "linear")
+    assert (run["epochs"], run["reason"]) == (100, "epochs")
+
+
+# --- its end ----------------------------------------------------------------------------------------------------------
+
+
+def test_where_no_step_lowers_the_loss_it_ends(second, tmp_path):
+    log = tmp_path / "log.csv"
+    done = second.main("linear", *METHOD, "--log", log)
+    assert done.code == 0
+    found = re.match(r"linear: 3 sequences of 3 steps, (\d+) epochs, done, no step lowers the loss\n", done.out)
+    epochs = int(found[1])
+    assert 5 < epochs < 30
+    assert [int(line.split(",")[0]) for line in log.read_text().splitlines()[1:]] == list(range(epochs + 1))
+
+
+def test_epochs_that_end_just_there_are_done(second):
+    whole = trained(second, "linear")
+    assert whole["reason"] == "converged"
+    last = trained(second, "linear", "--epochs", whole["epochs"])
+    assert last == whole | {"reason": "epochs"}
+
+
+def test_a_run_that_has_converged_goes_on_to_the_same_bits_and_ends_at_once(second, tmp_path):
+    words = ("linear", "--data", ones(tmp_path, 20, 10, 1), "--init", "Wx=-1.5,Wrec=2.0")
+    checkpoint, log = tmp_path / "run.npz", tmp_path / "log.csv"
+    followed = (*words, "--checkpoint", checkpoint, "--log", log)
+    whole = trained(second, *followed)
+    assert whole["reason"] == "converged"
+    history = log.read_text()
+    assert trained(second, *followed, "--epochs", 500, "--resume") == whole
+    assert log.read_text() == history
+
+
+def test_with_a_part_held_back_it_ends_too_and_the_best_weights_stay(second, tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    t = X.sum(axis=1) + np.random.default_rng(1).normal(size=20)  # no fit is exact
+    np.savez(tmp_path / "noisy.npz", X=X, t=t)
+    words = ("linear", "--data", tmp_path / "noisy.npz", "--init", "Wx=0.5,Wrec=0.5", "--validation", "0.3")
+    log = tmp_path / "log.csv"
+    run = trained(second, *words, "--patience", 1000, "--log", log)
+    assert run["reason"] == "converged"
+    lines = [line.split(",") for line in log.read_text().splitlines()[1:]]
+    validation = {int(epoch): float(loss) for epoch, _, loss in lines}
+    assert run["validation_loss"] == min(validation.values()) == validation[run["epoch_of_weights"]]
+    assert max(validation) == run["epochs"] < 100
+
+
+@pytest.mark.parametrize("weights", [1, 2, 7])
+def test_the_most_damping_leaves_a_loss_as_it_is_within_its_rounding(second, weights):
+    method, random = second.module("levenberg_marquardt"), np.random.default_rng(weights)
+    for _ in range(20):
+        residuals = random.normal(size=30)
+        jacobian = random.normal(size=(30, weights)) * 10.0 ** random.uniform(-8, 8, weights)
+        change = jacobian @ method.step(residuals, jacobian, method.MOST)
+        fall = -2 * residuals @ change / (residuals @ residuals)
+        assert 0 < fall <= 2 * weights / method.MOST <= weights * np.finfo(float).eps
+
+
+def test_a_try_needs_no_jacobian_and_a_step_that_is_taken_only_one(second):
+    learner = second.module("second_order").levenberg_marquardt("linear")
+    loop, sequences = second.module("training"), second.module("sequences")
+    cell, calls = learner._cell, {"residuals_of": 0, "residuals_and_jacobian": 0}
+
+    def counted(name: str):
+        def call(*arguments):
+            calls[name] += 1
+            return getattr(cell, name)(*arguments)
+
+        return call
+
+    learner._cell = SimpleNamespace(**vars(cell) | {name: counted(name) for name in calls})
+    X = np.array([[1.0, 0, 0], [1, 1, 0], [1, 1, 1]])
+    data = sequences.Sequences(sequences.Group(X, np.array([1.0, 2, 2])))  # no fit is exact
+    start = second.module("linear.network").Parameters(-1.5, 2.0)
+    result = loop.train(learner, data, loop.first_state(learner, start, seed=0), epochs=100)
+    assert result.reason is loop.Reason.CONVERGED
+    assert calls["residuals_and_jacobian"] == result.state.epoch + 1
+    assert calls["residuals_of"] > result.state.epoch + 30  # the last epoch tried all lengths in vain
 
 
 def test_a_run_goes_on_from_a_checkpoint_to_the_same_bits(second, tmp_path):

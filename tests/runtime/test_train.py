@@ -1,6 +1,7 @@
 """The training loop, its report, and the command line around it."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -98,6 +99,11 @@ def test_tolerance_stops_at_the_first_small_gradient(net):
 def test_the_largest_entry_may_be_negative_or_in_an_array(net):
     Parameters = net.module("linear.network").Parameters
     assert net.module("updates").largest_entry(Parameters(np.array([[1, -5], [0, 2]]), 3.0)) == 5
+
+
+@pytest.mark.parametrize("gradient", [(1.0, math.nan), (math.nan, 1.0), (np.array([2.0, math.nan]), np.ones(3))])
+def test_of_entries_that_are_no_number_the_largest_is_none(net, gradient):
+    assert math.isnan(net.module("updates").largest_entry(net.module("linear.network").Parameters(*gradient)))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32", "bool"])
