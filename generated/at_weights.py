@@ -1,8 +1,7 @@
 """What the commands share that look at a network at some weights, and train nothing."""
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -10,9 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
-from .errors import InputError
 from .options import DEFAULT_SEED, Parser, add_cell, add_data, add_weights, positive
-from .printing import show
 from .sequences import Group, Sequences
 from .weights import format_weights
 
@@ -29,7 +26,7 @@ class AtWeights:
     cell: str
     network: Any
     weights: NamedTuple
-    data: Sequences  # in float64
+    data: Sequences  # in memory, floating point numbers in float64
     of: int  # how many sequences they are drawn from
     seed: int
 
@@ -81,34 +78,8 @@ def choose(arguments: Any) -> AtWeights:
     weights, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
     seed = DEFAULT_SEED if seed is None else seed
     drawn = data.sample(arguments.sequences, seed)
-    precise = Sequences(*(Group(_as_double(X), _as_double(t)) for X, t in drawn.groups))
+    precise = Sequences(*(Group(*map(_in_memory, group)) for group in drawn.groups))
     return AtWeights(cell, network, weights, precise, len(data), seed)
-
-
-def run(name: str, parser: argparse.ArgumentParser, look: Callable[[Any], tuple[str, int]], argv: Any) -> int:
-    """Run a command.
-
-    Args:
-        name: The command's.
-        parser: Of its command line.
-        look: From the arguments to what is printed, and the exit code.
-        argv: The words after the program's name; by default those of this process.
-
-    Returns:
-        The exit code: that of `look`, 1 if its text cannot be printed, 2 for bad input, 130 if interrupted.
-    """
-    try:
-        text, exit_code = look(parser.parse_args(argv))
-    except InputError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
-    if failure := show(text):
-        print(f"{name}: error: the result was not printed: {failure.strerror}", file=sys.stderr)
-        return 1
-    return exit_code
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -117,6 +88,6 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def _as_double(array: Any) -> Any:
-    """Return floating point numbers in double precision, all others as they are."""
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+def _in_memory(array: Any) -> Any:
+    """Return a plain array, read from the disk where it still is there; floating point numbers in double precision."""
+    return np.array(array, np.float64 if array.dtype.kind == "f" else array.dtype)

@@ -21,12 +21,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .at_weights import AtWeights, choose, columns, parser, run
+from .at_weights import AtWeights, choose, columns, parser
+from .commands import run
 from .errors import InputError
 from .first_order import value_and_gradient
 from .numeric import STEPS, bounds_of_rounding, central_difference, complex_step, takes_complex_weights
+from .printing import on_terminal
 from .progress import Progress
 from .report import number
+from .sequences import Sequences
+from .shapes import Array
+from .shortcuts import LONGEST_FOR_MOMENTS
+from .updates import largest_entry
 
 SEQUENCES = 20
 DRAWN = 10
@@ -41,8 +47,9 @@ Of a weight with more than {DRAWN} entries, {DRAWN} are drawn, unless --all. Num
 exact to rounding: Im loss(w + ih) / h. Central is the difference (loss(w + h) - loss(w - h)) / 2h at the
 best of {len(STEPS)} step sizes, good for about half of the digits. An entry agrees if analytic and numeric
 differ by no more than the bound: what rounding can do, measured by how far the gradient moves when
-weights and inputs change a little at random, and by how large loss and gradient are. The faster modules
-of the cell are checked too.
+weights and inputs change a little at random, and by how large loss and gradient are. The cell's other
+modules that give the gradient are checked too; moments.py, whose terms may be large and cancel, may be
+off by the rounding error that it estimates itself as well.
 
 examples:
   %(prog)s linear
@@ -58,11 +65,8 @@ exit codes:
 """
 
 
-class EntriesDone(Progress):
-    """The progress display, for entries in place of epochs."""
-
-    def _line(self, done: int, loss: float) -> str:
-        return f"{done} of {self._epochs} entries"
+BESIDE = ("network_fast", "closed_form", "moments", "jacobian")
+"""The modules that give the gradient another way than network.py, where a cell has them."""
 
 
 class Entry(NamedTuple):
@@ -110,6 +114,41 @@ class Entry(NamedTuple):
         return self.difference <= self.bound < math.inf
 
 
+class Beside(NamedTuple):
+    """How the gradient of another module compares with that of network.py.
+
+    Attributes:
+        wrong: How many entries are off by more than they may be.
+        difference: The largest difference.
+        own_error: The rounding error that the module estimates itself, where an entry agrees thanks to it; else None.
+    """
+
+    wrong: int
+    difference: float
+    own_error: float | None = None
+
+
+class ByMoments:
+    """A cell's moments.py in the form of its other modules: it makes the moments of the data by itself."""
+
+    def __init__(self, module: Any) -> None:
+        """Set it up with the module."""
+        self._module = module
+
+    def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[Any, Any]:
+        """Return the loss and its gradient."""
+        result: tuple[Any, Any] = self._module.value_and_gradient(parameters, self._module.Moments.of(X, t))
+        return result
+
+    def rounding_error(self, parameters: Any, data: Sequences) -> float:
+        """Return what the module estimates as the rounding error of an entry of the gradient."""
+        total = 0.0
+        for group, share in data.shares():
+            _, of_gradient = self._module.rounding_errors(parameters, self._module.Moments.of(*group))
+            total += share * of_gradient
+        return total
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code, which --help explains."""
     command = parser(
@@ -138,7 +177,7 @@ def look(arguments: Any) -> tuple[str, int]:
         bounds = bounds_of_rounding(at, value, gradient)
         entries = check(at, gradient, bounds, arguments.all)
         beside = check_beside(at, gradient, bounds)
-    exit_code = int(not all(entry.agrees for entry in entries) or any(count for count, _ in beside.values()))
+    exit_code = int(not all(entry.agrees for entry in entries) or any(each.wrong for each in beside.values()))
     if arguments.json:
         return as_json(at, entries, beside, exit_code), exit_code
     return "\n".join([*at.describe(), "", *report(at, entries, beside, arguments.all)]), exit_code
@@ -162,7 +201,8 @@ def check(at: AtWeights, gradient: Any, bounds: Any, every: bool) -> list[Entry]
         drawn = np.sort(random.choice(len(all_places), DRAWN, replace=False)) if some else range(len(all_places))
         places += [(weight, all_places[number]) for number in drawn]
     entries = []
-    with EntriesDone(len(places), sys.stderr) as progress:
+    stream = sys.stderr if on_terminal(sys.stderr) else None
+    with Progress(len(places), stream, lambda done: f"{done} of {len(places)} entries") as progress:
         for weight, place in places:
             analytic, bound = (float(np.asarray(getattr(leaves, weight))[place]) for leaves in (gradient, bounds))
             exact = complex_step(at, weight, place) if complex_weights else None
@@ -170,33 +210,45 @@ def check(at: AtWeights, gradient: Any, bounds: Any, every: bool) -> list[Entry]
             if exact is None:
                 bound += SPREADS * spread
             entries.append(Entry(weight, place, analytic, exact, central, bound))
-            if sys.stderr.isatty():
-                progress(len(entries), math.nan)
+            progress(len(entries))
     return entries
 
 
-def check_beside(at: AtWeights, gradient: Any, bounds: Any) -> dict[str, tuple[int, Any]]:
-    """Compare the gradient with that of the faster modules that training uses.
+def check_beside(at: AtWeights, gradient: Any, bounds: Any) -> dict[str, Beside]:
+    """Compare the gradient with that of the other modules that training uses.
+
+    An entry may be off by twice its bound, once for either module, and by what the module reckons with itself.
 
     Returns:
-        For each module's name how many entries are off by more than twice the bound of one of them, and the largest
-        difference.
+        How it compares, for each module's name; moments are left out where training does not try them.
     """
     found = {}
-    for name in ("network_fast", "closed_form"):
+    for name in BESIDE:
         if not (Path(__file__).parent / at.cell / f"{name}.py").is_file():
             continue
-        _, other = value_and_gradient(import_module(f".{at.cell}.{name}", __package__), at.weights, at.data)
-        differences = [np.abs(np.subtract(a, b)) for a, b in zip(gradient, other, strict=True)]
-        off = sum(
-            int(np.sum(~((far <= 2 * bound) & np.isfinite(bound))))
-            for far, bound in zip(differences, bounds, strict=True)
-        )
-        found[f"{name}.py"] = (off, max(float(np.max(far)) for far in differences))
+        module: Any = import_module(f".{at.cell}.{name}", __package__)
+        own_error = 0.0
+        if name == "moments":
+            if max(at.data.lengths) >= LONGEST_FOR_MOMENTS:
+                continue
+            module = ByMoments(module)
+            own_error = module.rounding_error(at.weights, at.data)
+        _, other = value_and_gradient(module, at.weights, at.data)
+        far = at.weights._make(np.abs(np.subtract(a, b)) for a, b in zip(gradient, other, strict=True))
+        off, wrong = (_count_beyond(far, bounds, more) for more in (0.0, own_error))
+        found[f"{name}.py"] = Beside(wrong, largest_entry(far), own_error if wrong < off else None)
     return found
 
 
-def report(at: AtWeights, entries: Sequence[Entry], beside: dict[str, tuple[int, float]], every: bool) -> Iterable[str]:
+def _count_beyond(differences: Any, bounds: Any, more: float) -> int:
+    """Count the entries that are off by more than twice their bound and `more`, or whose bound is no number."""
+    allowed = [2 * bound + more for bound in bounds]
+    return sum(
+        int(np.sum(~((far <= most) & np.isfinite(most)))) for far, most in zip(differences, allowed, strict=True)
+    )
+
+
+def report(at: AtWeights, entries: Sequence[Entry], beside: dict[str, Beside], every: bool) -> Iterable[str]:
     """Yield the table, and what it comes to."""
     exact = entries[0].complex_step is not None
     shown = list(entries) if every or len(entries) <= SHOWN else worst_of_each_weight(entries)
@@ -218,8 +270,9 @@ def report(at: AtWeights, entries: Sequence[Entry], beside: dict[str, tuple[int,
     worst = max(entry.difference for entry in entries)
     what = "complex step" if exact else "central difference"
     yield f"network.py: {_verdict(off, len(entries))} with the {what}, largest difference {worst:.1e}"
-    for name, (wrong, far) in beside.items():
-        yield f"{name}: {_verdict(wrong, count)} with network.py, largest difference {far:.1e}"
+    for name, (wrong, difference, own_error) in beside.items():
+        how = "" if own_error is None else f" within the rounding error of {own_error:.1e} that it estimates itself"
+        yield f"{name}: {_verdict(wrong, count)} with network.py{how}, largest difference {difference:.1e}"
 
 
 def worst_of_each_weight(entries: Iterable[Entry]) -> list[Entry]:
@@ -232,7 +285,7 @@ def worst_of_each_weight(entries: Iterable[Entry]) -> list[Entry]:
     return list(worst.values())
 
 
-def as_json(at: AtWeights, entries: Iterable[Entry], beside: dict[str, tuple[int, float]], exit_code: int) -> str:
+def as_json(at: AtWeights, entries: Iterable[Entry], beside: dict[str, Beside], exit_code: int) -> str:
     """Write what was found as one line of JSON, for programs; null is what overflows or is not there."""
     numbers = ("analytic", "complex_step", "central", "difference", "relative", "bound")
     return json.dumps(
@@ -245,7 +298,12 @@ def as_json(at: AtWeights, entries: Iterable[Entry], beside: dict[str, tuple[int
                 for entry in entries
             ],
             "modules": {
-                name: {"disagree": off, "largest_difference": number(far)} for name, (off, far) in beside.items()
+                name: {
+                    "disagree": wrong,
+                    "largest_difference": number(difference),
+                    "own_rounding_error": None if own_error is None else number(own_error),
+                }
+                for name, (wrong, difference, own_error) in beside.items()
             },
             "exit_code": exit_code,
         },

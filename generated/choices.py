@@ -88,13 +88,33 @@ def choose_weights(
 
     Returns:
         Parameters, and the seed; None where the example has the weights.
+
+    Raises:
+        InputError: A size is not known, the weights do not fit into memory, or `init` cannot be used.
     """
     template = example.get("START")
-    if template is None:
-        shapes = size_of_all(network.SHAPES, sizes)
-        template = network.Parameters(**{name: np.zeros(shape) if shape else 0.0 for name, shape in shapes.items()})
-        seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
-    return choose_start(template, seed, init, example.get("START_AT", {})), seed
+    try:
+        if template is None:
+            shapes = size_of_all(network.SHAPES, sizes)
+            template = network.Parameters(**{name: _zeros(shape) for name, shape in shapes.items()})
+            seed = example.get("SEED", DEFAULT_SEED) if seed is None else seed
+        return choose_start(template, seed, init, example.get("START_AT", {})), seed
+    except MemoryError:
+        dimensions = {name for shape in network.SHAPES.values() for name in shape}
+        given = ", ".join(f"{name}={size}" for name, size in sizes.items() if name in dimensions)
+        raise InputError(f"weights with {given} do not fit into memory: give smaller sizes with --size") from None
+
+
+def _zeros(shape: tuple[int, ...]) -> Any:
+    """Return a weight of zeros.
+
+    Raises:
+        MemoryError: It does not fit into memory.
+    """
+    try:
+        return np.zeros(shape) if shape else 0.0
+    except (ValueError, OverflowError):  # so many entries that NumPy cannot count them
+        raise MemoryError from None
 
 
 def find_cells() -> list[str]:

@@ -17,11 +17,9 @@ import numpy as np
 
 from .errors import InputError
 from .input_files import read_text
+from .numerals import is_number, read_number, shortened
 from .sequences import Group, Sequences
 from .shapes import ONE_NUMBER_A_STEP, Array, Shape, counted, in_words
-
-SHOWN = 30
-"""So many characters of a cell are repeated in a message."""
 
 
 def read_csv(path: Path, shapes: Mapping[str, Shape]) -> Sequences:
@@ -54,7 +52,7 @@ def read_csv(path: Path, shapes: Mapping[str, Shape]) -> Sequences:
             "separate the columns with commas, the target last"
         )
     by_length: dict[int, list[Array]] = {}
-    if any(map(_is_number, first_row)):
+    if any(map(is_number, first_row)):
         _put(by_length, first_row, f"{path}, row {first_line}", ": a header has no number in any cell")
     for line, row in rows:
         where = f"{path}, row {line}"
@@ -91,11 +89,10 @@ def _put(by_length: dict[int, list[Array]], row: Sequence[str], where: str, hint
         steps -= 1
     cells = [*inputs[:steps], target]
     try:
-        numbers = np.array(list(map(float, cells)))
+        numbers = np.array(list(map(read_number, cells)))
     except ValueError:
         numbers = np.array([math.nan])
-    # Python would read 1_0 as ten.
-    if not steps or not np.all(np.isfinite(numbers)) or "_" in "".join(cells):
+    if not steps or not np.all(np.isfinite(numbers)):
         raise InputError(_complaint(row, steps, where, hint))
     by_length.setdefault(steps, []).append(numbers)
 
@@ -105,7 +102,7 @@ def _complaint(row: Sequence[str], steps: int, where: str, hint: str) -> str:
     columns = [*range(steps), len(row) - 1]
     column = next((column for column in columns if not _is_finite(row[column])), 0)
     cell, place = row[column], f"{where}, column {column + 1}"
-    shown = cell.strip() if len(cell) <= SHOWN else cell[:SHOWN] + "..."
+    shown = shortened(cell.strip())
     if wrong_separator := _wrong_separator(where, row):
         return wrong_separator
     if column == len(row) - 1 and not cell.strip():
@@ -117,7 +114,7 @@ def _complaint(row: Sequence[str], steps: int, where: str, hint: str) -> str:
             f"{place} is blank and a number follows in column {_next_number(row, column) + 1}: only the cells "
             "between the last input of a sequence and its target may be blank"
         )
-    if _is_number(cell):
+    if is_number(cell):
         return f"{place}: {shown} is not a finite number: write one, or remove the row"
     cure = ": write a decimal point, as in 0.5" if "," in cell else hint or ": write one, as in 0.5"
     return f"{place}: {shown!r} is not a number{cure}"
@@ -136,15 +133,6 @@ def _next_number(row: Sequence[str], column: int) -> int:
     return next(later for later in range(column + 1, len(row)) if row[later].strip())
 
 
-def _is_number(cell: str) -> bool:
-    """Tell whether a cell holds a number, NaN and infinity included."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
-
-
 def _is_finite(cell: str) -> bool:
     """Tell whether a cell holds a finite number."""
-    return _is_number(cell) and math.isfinite(float(cell))
+    return is_number(cell) and math.isfinite(read_number(cell))

@@ -37,6 +37,30 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.close(folder)
 
 
+def resolved(option: str, path: Path) -> Path:
+    """Return the absolute path of a file that may be missing, without links.
+
+    Args:
+        option: The option that names it, for the message.
+        path: The file.
+
+    Raises:
+        InputError: There can be no such file: its name is too long or holds NUL, links lead in a circle, or a folder
+            may not be entered.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+        return path.resolve()
+    except OSError as error:
+        why = error.strerror
+    except RuntimeError:  # from `resolve`, before Python 3.13
+        why = "its links lead in a circle"
+    except ValueError:
+        why = "its name holds NUL"
+    raise InputError(f"{option} {path} cannot be used: {why}: name another file")
+
+
 def check_writable(option: str, path: Path) -> None:
     """Make sure before training that a file can be written after it.
 
@@ -45,18 +69,18 @@ def check_writable(option: str, path: Path) -> None:
         path: The file.
 
     Raises:
-        InputError: The path is a folder or a device, or its folder is missing or read-only.
+        InputError: The path is a folder or a device, its folder is missing or read-only, or no file can be there.
     """
+    target = resolved(option, path)
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder: name a file in it")
     if path.exists() and not path.is_file():
         raise InputError(f"{option} {path} is not a regular file: name another one")
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"{option} {path} is read-only: name another file, or make it writable")
-    folder = path.resolve().parent
-    if not folder.is_dir():
+    if not target.parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}: create it first")
-    temporary = _temporary(path.resolve())
+    temporary = _temporary(target)
     try:  # the one sure test is to write there
         temporary.touch()
         temporary.unlink()

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from .at_weights import AtWeights, choose, columns, parser, run
+from .at_weights import AtWeights, choose, columns, parser
+from .commands import run
 from .errors import InputError
 from .plots import check_plot, plot_gradients
+from .printing import say
 from .report import number
 from .shapes import Array
 
@@ -77,7 +79,7 @@ def look(arguments: Any) -> tuple[str, int]:
         try:
             draw(arguments.plot, at, sizes)
         except OSError as failure:
-            print(f"gradients: error: {arguments.plot} was not written: {failure.strerror or failure}", file=sys.stderr)
+            say(f"gradients: error: {arguments.plot} was not written: {failure.strerror or failure}")
             exit_code = 1
     if arguments.json:
         return as_json(at, sizes, exit_code), exit_code

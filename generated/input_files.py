@@ -20,6 +20,8 @@ def open_bytes(path: Path) -> BufferedReader:
         raise InputError(f"{path} is a folder: name a file in it") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}: name another file") from None
+    except ValueError:
+        raise InputError(f"{path} cannot be read: its name holds NUL: name another file") from None
     if not file.peek(1):
         file.close()
         raise InputError(_is_empty(path))

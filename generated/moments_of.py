@@ -16,18 +16,12 @@ from typing import Any
 import numpy as np
 
 from .array_data import open_array
+from .commands import run
 from .errors import InputError
 from .files import check_writable
 from .options import Parser
 from .progress import Progress
 from .shapes import counted
-
-
-class SequencesDone(Progress):
-    """The progress display, for sequences in place of epochs."""
-
-    def _line(self, done: int, N: float) -> str:
-        return f"{done:,} of {N:,} sequences"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Read the data and write the moments.
+def look(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Read the data, write the moments, and return what is printed, and the exit code.
 
     Raises:
         InputError: Something that the user gave cannot be used.
@@ -54,37 +48,33 @@ def run(arguments: argparse.Namespace) -> None:
     there_are = sorted(path.parent.name for path in folder.glob("*/moments.py"))
     if arguments.cell not in there_are:
         raise InputError(f"no cell {arguments.cell!r} with a moments.py; there are {', '.join(there_are) or 'none'}")
-    for given in (arguments.X, arguments.t):
-        if arguments.output.exists() and given.exists() and arguments.output.samefile(given):
-            raise InputError(f"--output {arguments.output} is the data: name another file")
-    check_writable("--output", arguments.output)
+    output, given = arguments.output, (arguments.X, arguments.t)
+    check_writable("--output", output)
     moments: Any = import_module(f".{arguments.cell}.moments", __package__).Moments
-    X, t = open_array(arguments.X), open_array(arguments.t)
+    X, t = map(open_array, given)
+    if output.exists() and any(map(output.samefile, given)):
+        raise InputError(f"--output {output} is the data: name another file")
     try:
-        with SequencesDone(len(X) if X.ndim else 0, sys.stderr) as progress:
+        with Progress(len(X) if X.ndim else 0, sys.stderr, _sequences) as progress:
             found = moments.of(X, t, progress)
     except ValueError as error:
         raise InputError(f"{arguments.X}, {arguments.t}: {error}") from None
     if not np.all(np.isfinite([found.c.sum(), found.b.sum()])):
         raise InputError(f"{arguments.X}, {arguments.t}: the sums over the data are no finite numbers; look for NaN")
     try:
-        found.save(arguments.output)
+        found.save(output)
     except OSError as error:
-        raise InputError(f"{arguments.output} was not written: {error.strerror}") from None
-    print(f"{arguments.output}: the moments of {counted(found.N, 'sequence')} of {counted(found.T, 'step')}")
+        raise InputError(f"{output} was not written: {error.strerror}") from None
+    return f"{output}: the moments of {counted(found.N, 'sequence')} of {counted(found.T, 'step')}", 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0 done, 2 bad input, 130 interrupted."""
-    try:
-        run(parser().parse_args(argv))
-    except InputError as error:
-        print(f"moments_of: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("moments_of: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    """Run the command line and return the exit code: 0 done, 1 not printed, 2 bad input, 130 interrupted."""
+    return run("moments_of", parser(), look, argv)
+
+
+def _sequences(done: int, N: int) -> str:
+    return f"{done:,} of {N:,} sequences"
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class Observers:
         """Leave the terminal and the log in order."""
         if self._progress:
             self._progress.__exit__(*exception)
+            self._progress = None
         if self._log:
             self._log.close()
 

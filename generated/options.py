@@ -2,11 +2,12 @@
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError
+from .numerals import DIGITS, is_number, is_whole, read_number, shortened
 from .second_order import ITERATIONS
 
 DEFAULT_EPOCHS = 1000
@@ -120,7 +121,7 @@ def add_weights(group: "argparse._ArgumentGroup", also: str) -> None:
     group.add_argument(
         "--seed",
         metavar="S",
-        type=_count,
+        type=count,
         help="draw the weights with this seed: numbers from the uniform distribution on [-1, 1), matrices "
         f"from a normal one, rows zero; {also}",
     )
@@ -138,7 +139,7 @@ def _add_training(group: "argparse._ArgumentGroup", methods: Sequence[str]) -> N
     group.add_argument(
         "--epochs",
         metavar="N",
-        type=_count,
+        type=count,
         help=f"number of passes over the data, each one update unless --batch; default: the example's, "
         f"else {DEFAULT_EPOCHS}; with levenberg_marquardt {ITERATIONS}",
     )
@@ -224,55 +225,43 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
 
 
-def _count(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = -1
-    if count < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
-    return count
+def _whole(least: int) -> Callable[[str], int]:
+    """Make the reader of whole numbers, the least one given."""
+
+    def read(text: str) -> int:
+        if not is_whole(text) or int(text) < least:
+            what = f"a whole number, {least} or more{_with_few_digits(text)}"
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not {what}")
+        return int(text)
+
+    return read
 
 
-def positive(text: str) -> int:
-    """Read a whole number above 0."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
-    return int(text)
+def _number(holds: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """Make the reader of numbers that a condition holds for, which `what` says in words."""
+
+    def read(text: str) -> float:
+        if not (is_number(text) and holds(read_number(text))):
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not {what}")
+        return read_number(text)
+
+    return read
 
 
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1, as in 0.2")
-    return share
-
-
-def _bound(text: str) -> float:
-    try:
-        bound = float(text)
-    except ValueError:
-        bound = math.nan
-    if not 0 < bound < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
-    return bound
+count, positive = _whole(0), _whole(1)
+_share = _number(lambda share: 0 < share < 1, "a number between 0 and 1, as in 0.2")
+_bound = _number(lambda bound: 0 < bound < math.inf, "a finite number above 0")
+_threshold = _number(lambda threshold: 0 <= threshold < math.inf, "a finite number, 0 or more")
 
 
 def _size(text: str) -> tuple[str, int]:
-    name, equals, size = (part.strip() for part in text.partition("="))
-    if not (name and equals and size.isascii() and size.isdigit() and int(size)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=N with N 1 or more, as in H=16")
+    name, _, size = (part.strip() for part in text.partition("="))
+    if not (name and is_whole(size) and int(size)):
+        what = f"NAME=N with N 1 or more{_with_few_digits(size)}, as in H=16"
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not {what}")
     return name, int(size)
 
 
-def _threshold(text: str) -> float:
-    try:
-        threshold = float(text)
-    except ValueError:
-        threshold = math.nan
-    if not 0 <= threshold < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number, 0 or more")
-    return threshold
+def _with_few_digits(text: str) -> str:
+    """Say, of a whole number that is too long, how long it may be."""
+    return f" and of at most {DIGITS} digits" if len(text) > DIGITS else ""

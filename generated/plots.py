@@ -105,7 +105,7 @@ def check_plot(path: Path) -> None:
     Raises:
         InputError: Its ending is unknown, matplotlib is missing, or the file cannot be written.
     """
-    if path.suffix not in METADATA:
+    if path.suffix.lower() not in METADATA:
         raise InputError(f"--plot {path}: unknown extension {path.suffix!r}, expected {', '.join(METADATA)}")
     try:
         import_module("matplotlib.figure")
@@ -189,8 +189,8 @@ def _save(path: Path, size: tuple[float, float], draw: Callable[[Figure], None])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         draw(figure)
-        metadata = METADATA[path.suffix]
-        write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:], metadata=metadata))
+        ending = path.suffix.lower()
+        write_whole(path, lambda file: figure.savefig(file, format=ending[1:], metadata=METADATA[ending]))
 
 
 def _draw_losses(

@@ -51,7 +51,7 @@ def report(settings: Settings, result: Result, loss: float) -> str:
             if t.ndim == 1:
                 lines += table(np.asarray(t), predict(X))
             else:
-                lines += sequences(t[:SEQUENCES], predict(X[:SEQUENCES]))
+                lines += targets_and_predictions(t[:SEQUENCES], predict(X[:SEQUENCES]))
     return "\n".join(lines)
 
 
@@ -113,7 +113,7 @@ def table(t: Array, predictions: Array) -> list[str]:
     return lines
 
 
-def sequences(t: Array, predictions: Array) -> list[str]:
+def targets_and_predictions(t: Array, predictions: Array) -> list[str]:
     """Show the targets of the first sequences above their predictions; of scores for labels the best label."""
     labels = predictions.ndim == t.ndim + 1
     shown = np.argmax(predictions, axis=-1) if labels else predictions

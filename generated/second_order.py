@@ -13,7 +13,7 @@ from .errors import InputError
 from .sequences import Sequences
 from .shapes import Array
 from .training import Epoch
-from .updates import Memory, largest_entry
+from .updates import Memory, all_finite, largest_entry
 
 LEVENBERG_MARQUARDT = "levenberg_marquardt"
 """The method that is no update rule of a single weight."""
@@ -54,6 +54,8 @@ class LevenbergMarquardt:
     def __init__(self, cell: Any, method: Any) -> None:
         """Set it up with a cell's jacobian.py and with levenberg_marquardt.py."""
         self._cell, self._method = cell, method
+        self._fitted: tuple[Any, Any] = (None, None)
+        self._last_fit: tuple[Array, Array]
 
     def start(self, parameters: Any) -> Memory:
         """Return the damping of the first step."""
@@ -62,27 +64,38 @@ class LevenbergMarquardt:
     def epoch(
         self, parameters: Any, memory: Memory, data: Sequences, random: np.random.Generator, update: bool
     ) -> Epoch:
-        """Take one step, of the length at which the loss falls; none where it falls at no length."""
+        """Take one step, of the length at which the loss falls; converged where it falls at no length."""
         ((damping,),) = memory
         residuals, jacobian = self._fit(parameters, data)
-        loss, slope = self._loss_and_slope(residuals, jacobian)
-        if not math.isfinite(loss + slope):
+        loss, gradient = self._cell.loss_of(residuals), self._cell.gradient_of(residuals, jacobian)
+        if not all_finite(loss, *gradient):
             return Epoch(math.nan, math.nan, parameters, memory)
-        while update and slope > 0 and damping <= self._method.MOST:
+        found = Epoch(float(loss), largest_entry(gradient), parameters, memory)
+        if not update:
+            return found
+        while found.slope > 0 and damping <= self._method.MOST:
             step = self._method.step(residuals, jacobian, damping)
             trial = parameters._make(weight + float(change) for weight, change in zip(parameters, step, strict=True))
-            trial_loss, trial_slope = self._loss_and_slope(*self._fit(trial, data))
-            if trial_loss < loss and math.isfinite(trial_slope):  # NaN is not less
-                return Epoch(loss, slope, trial, ((self._method.lowered(damping),),))
+            if self._is_lower(trial, data, found.loss):
+                return found._replace(parameters=trial, memory=((self._method.lowered(damping),),))
             damping = self._method.raised(damping)
-        return Epoch(loss, slope, parameters, ((damping,),))
+        return found._replace(converged=True)
+
+    def _is_lower(self, trial: Any, data: Sequences, loss: float) -> bool:
+        """Tell whether weights have a lower loss, and a gradient that is finite; most tries end before the Jacobian."""
+        residuals = np.concatenate([self._cell.residuals_of(trial, *group) for group in data.groups])
+        if not self._cell.loss_of(residuals) < loss:  # NaN is not
+            return False
+        return all_finite(*self._cell.gradient_of(*self._fit(trial, data)))
 
     def _fit(self, parameters: Any, data: Sequences) -> tuple[Array, Array]:
-        """Return the residuals of all sequences and their Jacobian: the loss is the mean over all of them."""
-        fits = [self._cell.residuals_and_jacobian(parameters, *group) for group in data.groups]
-        residuals, jacobians = zip(*fits, strict=True)
-        return np.concatenate(residuals), np.concatenate(jacobians)
+        """Return the residuals of all sequences and their Jacobian: the loss is the mean over all of them.
 
-    def _loss_and_slope(self, residuals: Array, jacobian: Array) -> tuple[float, float]:
-        """Return the loss, and the largest absolute entry of its gradient."""
-        return float(self._cell.loss_of(residuals)), largest_entry(self._cell.gradient_of(residuals, jacobian))
+        The last ones are kept, for the next epoch begins where the step that was taken led.
+        """
+        of_parameters, of_data = self._fitted
+        if parameters is not of_parameters or data is not of_data:
+            fits = [self._cell.residuals_and_jacobian(parameters, *group) for group in data.groups]
+            residuals, jacobians = zip(*fits, strict=True)
+            self._fitted, self._last_fit = (parameters, data), (np.concatenate(residuals), np.concatenate(jacobians))
+        return self._last_fit

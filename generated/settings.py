@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
 from .errors import InputError
-from .files import check_writable
+from .files import check_writable, resolved
 from .history import check_log
 from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, DEFAULT_SEED, parser
 from .plots import check_plot
@@ -165,9 +165,12 @@ def _check_files(arguments: Any) -> None:
         check_log(arguments.log, resumed=arguments.resume and arguments.checkpoint.exists())
     if arguments.plot:
         check_plot(arguments.plot)
-    files = (arguments.output, arguments.checkpoint, arguments.log, arguments.plot)
-    written = [path.resolve() for path in files if path]
-    read = [path.resolve() for path in arguments.data or ()]
+    written = [
+        resolved(f"--{option}", path)
+        for option in ("output", "checkpoint", "log", "plot")
+        if (path := getattr(arguments, option))
+    ]
+    read = [resolved("--data", path) for path in arguments.data or ()]
     for path in written:
         if (written + read).count(path) > 1:
             raise InputError(f"the file {path} is named twice: give each option a file of its own")

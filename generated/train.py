@@ -34,6 +34,7 @@ from .weights import format_weights, write_weights
 EXIT_CODES = {
     Reason.EPOCHS: 0,
     Reason.TOLERANCE: 0,
+    Reason.CONVERGED: 0,
     Reason.PATIENCE: 0,
     Reason.DIVERGED: 1,
     Reason.INTERRUPTED: 130,
@@ -170,10 +171,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(read_settings(argv))
     except InputError as error:
-        print(f"train: error: {error}", file=sys.stderr)
+        say(f"train: error: {error}")
         return 2
     except KeyboardInterrupt:  # while reading the data, or a second time
-        print("train: interrupted", file=sys.stderr)
+        say("train: interrupted")
         return 130
 
 

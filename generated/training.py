@@ -22,6 +22,7 @@ class Reason(Enum):
 
     EPOCHS = "done"
     TOLERANCE = "done, the gradient is within the tolerance"
+    CONVERGED = "done, no step lowers the loss"
     PATIENCE = "stopped early, the validation loss no longer falls"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
@@ -36,12 +37,14 @@ class Epoch(NamedTuple):
         slope: The largest absolute entry of the gradient, of the last batch.
         parameters: The weights after it.
         memory: What the learner keeps.
+        converged: Whether all further epochs would find the same and leave the weights where they are.
     """
 
     loss: float
     slope: float
     parameters: Any
     memory: Memory
+    converged: bool = False
 
 
 class Learner(Protocol):
@@ -159,6 +162,8 @@ def train(
                 observe(result)
                 if tolerance is not None and done.slope <= tolerance:
                     return result._replace(reason=Reason.TOLERANCE)
+                if done.converged:  # the state is the one before this epoch, so a run that goes on finds it out again
+                    return result._replace(reason=Reason.CONVERGED)
                 if best is not None and state.epoch - best.epoch >= patience:
                     return result._replace(reason=Reason.PATIENCE)
                 if not update:

@@ -55,9 +55,14 @@ def norm(gradient: NamedTuple) -> float:
 
 
 def largest_entry(gradient: NamedTuple) -> float:
-    """Return the largest absolute value of any entry of the gradient."""
-    # NumPy is slow on single numbers, and a run over two weights has many epochs.
-    return max(abs(leaf) if isinstance(leaf, float) else float(np.max(np.abs(leaf))) for leaf in gradient)
+    """Return the largest absolute value of any entry of the gradient; NaN if one of them is NaN."""
+    largest = 0.0
+    for leaf in gradient:
+        # NumPy is slow on single numbers, and a run over two weights has many epochs.
+        entry = abs(leaf) if isinstance(leaf, float) else float(np.max(np.abs(leaf)))
+        if entry > largest or math.isnan(entry):  # nothing is larger than NaN, so that stays
+            largest = entry
+    return largest
 
 
 def all_finite(*leaves: Any) -> bool:

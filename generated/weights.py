@@ -16,6 +16,8 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
+from .input_files import read_text
+from .numerals import read_number
 
 
 def choose_start(
@@ -83,7 +85,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
     if text is None:
         return defaults
     try:
-        rates = dict.fromkeys(defaults._fields, float(text))
+        rates = dict.fromkeys(defaults._fields, read_number(text))
     except ValueError:
         rates = _named_numbers("--learning-rate", text, defaults._fields)
     for rate in rates.values():
@@ -114,9 +116,9 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
         InputError: The file cannot be read, or an entry is no weight of the template's shape.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--init {path} cannot be read: {error.strerror}") from None
+        entries = json.loads(read_text(path))
+    except InputError as error:
+        raise InputError(f"--init {error}") from None
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):
@@ -168,7 +170,7 @@ def _named_numbers(option: str, text: str, names: Sequence[str]) -> dict[str, fl
         if name in numbers:
             raise InputError(f"{option} {text}: {name} is given twice")
         try:
-            numbers[name] = float(value)
+            numbers[name] = read_number(value)
         except ValueError:
             raise InputError(f"{option} {text}: {value!r} is not a number") from None
     return numbers

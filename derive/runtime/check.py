@@ -137,7 +137,8 @@ class ByMoments:
 
     def value_and_gradient(self, parameters: Any, X: Array, t: Array) -> tuple[Any, Any]:
         """Return the loss and its gradient."""
-        return self._module.value_and_gradient(parameters, self._module.Moments.of(X, t))
+        result: tuple[Any, Any] = self._module.value_and_gradient(parameters, self._module.Moments.of(X, t))
+        return result
 
     def rounding_error(self, parameters: Any, data: Sequences) -> float:
         """Return what the module estimates as the rounding error of an entry of the gradient."""

@@ -171,10 +171,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(read_settings(argv))
     except InputError as error:
-        print(f"train: error: {error}", file=sys.stderr)
+        say(f"train: error: {error}")
         return 2
     except KeyboardInterrupt:  # while reading the data, or a second time
-        print("train: interrupted", file=sys.stderr)
+        say("train: interrupted")
         return 130
 
 

@@ -165,15 +165,30 @@ def loss(parameters: Parameters, moments: Moments) -> Number:
 
 
 def relative_errors(parameters: Parameters, moments: Moments) -> tuple[float, float]:
-    """Estimates the relative rounding errors of the loss and of the gradient, as a rule from above.
-
-    An error is the machine's precision times the sum of the terms without their signs, by the size of what they add up
-    to: for the gradient that of its largest entry. The powers bring their own, those of repeated multiplications.
+    """Estimates the relative rounding errors of the loss and of the gradient: of this, for its largest entry.
 
     Returns:
         Both; infinite where a sum is zero or no number.
     """
     value, gradient = value_and_gradient(parameters, moments)
+    sizes = abs(value), max(map(abs, gradient))
+    errors = (
+        error / size if 0 < size < math.inf and error < math.inf else math.inf
+        for error, size in zip(rounding_errors(parameters, moments), sizes, strict=True)
+    )
+    of_value, of_gradient = map(float, errors)
+    return of_value, of_gradient
+
+
+def rounding_errors(parameters: Parameters, moments: Moments) -> tuple[float, float]:
+    """Estimates the rounding errors of the loss and of each entry of the gradient, as a rule from above.
+
+    An error is the machine's precision times the sum of the terms without their signs: for the gradient the largest of
+    these sums. The powers bring their own, those of repeated multiplications.
+
+    Returns:
+        Both; infinite or NaN where a sum overflows.
+    """
     Wx, Wrec = map(as_number, parameters)
     N, tau = moments.N, moments.tau
     C, B, C_slope, B_slope = polynomials(moments.magnitudes, abs(Wrec))
@@ -185,12 +200,7 @@ def relative_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
     rows = rows_of_a_block(moments.T)
     added = min(moments.N, rows) / 8 + moments.N / rows
     precision = EPSILON * (math.sqrt(moments.table.shape[1]) + added)
-    errors = (
-        precision * terms / size if 0 < size < math.inf and terms < math.inf else math.inf
-        for terms, size in ((terms_of_value, abs(value)), (terms_of_gradient, max(map(abs, gradient))))
-    )
-    of_value, of_gradient = map(float, errors)
-    return of_value, of_gradient
+    return precision * terms_of_value, precision * terms_of_gradient
 
 
 def rows_of_a_block(T: int) -> int:
