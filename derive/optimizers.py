@@ -143,7 +143,8 @@ class Method(Rule):
 
 LOOK_AHEAD = (
     "The gradient is taken where the velocity alone would carry the weight, and that place is what W keeps from one "
-    "update to the next. The weight of the usual form is B: the gradient is taken at B + μ v, and B moves by the new v."
+    "update to the next. In the usual form B is the weight: the gradient is taken at B + μ v, and B moves by the new "
+    "v. The two come together as the velocity dies down; the trainer reports W."
 )
 """How Nesterov momentum is written here: the trainer takes the gradient at the weights that it keeps."""
 

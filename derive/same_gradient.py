@@ -91,7 +91,8 @@ def _write_induction(pairings: _Pairings, weight: Parameter, gradient: Equation,
     at_0, at_k, at_T = (pairings.pairing(weight, step) for step in (S.Zero, k, T))
     added, added_at_T = (pairings.contributions(weight, step) for step in (k, T))
     starts_alike = at_k.subs(k, S.Zero) == at_0
-    ends_alike = at_k.subs(k, T) == at_T and added.subs(k, T) == added_at_T
+    own_last = any(each.rhs.has(weight) for each in pairings.forward.last)  # then `after` names its contribution apart
+    ends_alike = at_k.subs(k, T) == at_T and added.subs(k, T) == added_at_T and not own_last
     first, last = S.Zero if starts_alike else S.One, T if ends_alike else T - 1
     after = pairings.after(weight)
     pieces = [(pairings.paired(weight, at_k, m) + after, first, last)]

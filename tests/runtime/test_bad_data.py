@@ -47,7 +47,7 @@ def refuse(net, tmp_path):
         ("1,0,1\n0,5,1,2\n", ["row 2 has 4 columns", "decimal comma", "0.5, not 0,5"]),
         ('1,0,1\n"0,5",1,2\n', ["row 2, column 1: '0,5' is not a number: write a decimal point, as in 0.5"]),
         ("a,b,c\n1,0,1\n1,zero,1\n", ["row 3, column 2: 'zero' is not a number: write one, as in 0.5"]),
-        ("0,1,2,target\n1,0,1,2\n", ["row 1, column 4: 'target' is not a number: a header has no number in any cell"]),
+        ("0,1,2,target\n1,0,1,2\n", ["row 1, column 4: 'target' is not a number (in a header no cell is a number)"]),
         ("1,0,1\n1,1_0,1\n", ["row 2, column 2: '1_0' is not a number"]),
         ("1,0,1\n1,0," + 100 * "z" + "\n", ["row 2, column 3", "zzz..."]),
         ("1,0,1\n1,nan,1\n", ["row 2, column 2: nan is not a finite number: write one, or remove the row"]),

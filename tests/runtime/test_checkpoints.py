@@ -16,6 +16,14 @@ from conftest import LEARNING
 from derive.optimizers import METHODS
 
 
+@pytest.fixture(autouse=True)
+def hears_ctrl_c():
+    """A test run in the background ignores Ctrl-C, and a trainer in its process would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def files(tmp_path):
     """Where a run writes its weights, its checkpoint and its log."""

@@ -141,7 +141,7 @@ def test_training_may_go_on_from_a_weights_file(net, tmp_path):
         ('{"Wx": null}', ["Wx is not one finite number"]),
         ('{"Wx": true}', ["Wx is not one finite number"]),
         ('{"Wx": NaN}', ["Wx is not one finite number"]),
-        ('{"Wx": [1, 2]}', ["Wx is not one finite number"]),
+        ('{"Wx": [1, 2]}', ["Wx is numbers of shape (2,), and this network takes one number", "the same cell"]),
         ('{"Wx": [[1], [1, 2]]}', ["Wx is not one finite number"]),
         ('{"Wx": {"a": 1}}', ["Wx is not one finite number"]),
     ],
