@@ -41,6 +41,10 @@ class CellError(DeriveError):
         super().__init__(f"cell {cell!r}, {where}: {problem}; {cure}")
         self.cell, self.where, self.problem, self.cure = cell, where, problem, cure
 
+    def __reduce__(self) -> tuple[type[CellError], tuple[str, ...]]:
+        """How another process gets it: made anew from the same words."""
+        return type(self), (self.cell, self.where, self.problem, self.cure)
+
 
 class CertificateError(DeriveError):
     """A statement of the derivation that its independent check does not confirm."""

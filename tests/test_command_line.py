@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from derive import Cell
-from derive.__main__ import main, read_cell
+from derive.__main__ import main
+from derive.cell_files import read_cell
 
 ROOT = Path(__file__).parents[1]
 

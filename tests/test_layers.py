@@ -90,7 +90,7 @@ LAYERS = {
     },
     "package": {"__init__"},
     "cells": {"cells"},
-    "command line": {"__main__"},
+    "command line": {"cell_files", "processes", "__main__"},
 }
 ROWS = {module: row for row, modules in enumerate(LAYERS.values()) for module in modules}
 FIGURES = {"plots.py": {"matplotlib"}}
