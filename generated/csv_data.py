@@ -1,6 +1,6 @@
 """Reading a CSV file: one sequence a row, its target in the last column.
 
-    x1,x2,x3,x4,t
+    first,second,third,fourth,target
     1,0,1,1,3
     1,0,,,1           a sequence of two steps: the cells between its last input and the target are blank
 
@@ -53,7 +53,7 @@ def read_csv(path: Path, shapes: Mapping[str, Shape]) -> Sequences:
         )
     by_length: dict[int, list[Array]] = {}
     if any(map(is_number, first_row)):
-        _put(by_length, first_row, f"{path}, row {first_line}", ": a header has no number in any cell")
+        _put(by_length, first_row, f"{path}, row {first_line}", " (in a header no cell is a number)")
     for line, row in rows:
         where = f"{path}, row {line}"
         if len(row) != len(first_row):

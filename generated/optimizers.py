@@ -72,8 +72,8 @@ def nesterov(W: Leaf, gradient: Leaf, learning_rate: Leaf, v: Leaf, *, mu: float
     Momentum, with the gradient taken where the velocity is about to carry the weight.
 
     The gradient is taken where the velocity alone would carry the weight, and that place is what W keeps from one
-    update to the next. The weight of the usual form is B: the gradient is taken at B + μ v, and B moves by the new
-    v.
+    update to the next. In the usual form B is the weight: the gradient is taken at B + μ v, and B moves by the new
+    v. The two come together as the velocity dies down; the trainer reports W.
 
     Y. Nesterov, A method of solving a convex programming problem with convergence rate O(1/k²) (1983); as momentum:
     I. Sutskever, J. Martens, G. Dahl and G. Hinton, On the importance of initialization and momentum in deep
@@ -212,8 +212,8 @@ def rmsprop_nesterov(
     The gradient of RMSProp drives the velocity of Nesterov momentum.
 
     The gradient is taken where the velocity alone would carry the weight, and that place is what W keeps from one
-    update to the next. The weight of the usual form is B: the gradient is taken at B + μ v, and B moves by the new
-    v.
+    update to the next. In the usual form B is the weight: the gradient is taken at B + μ v, and B moves by the new
+    v. The two come together as the velocity dies down; the trainer reports W.
 
     P. Roelants, How to implement a recurrent neural network, part 2; after T. Tieleman and G. Hinton (2012) and Y.
     Nesterov (1983).

@@ -7,7 +7,7 @@ import numpy as np
 
 from .settings import Settings
 from .shapes import Array, counted
-from .training import Result
+from .training import Reason, Result
 from .weights import format_weights, plain
 
 TABLE_ROWS = 10
@@ -33,6 +33,8 @@ def report(settings: Settings, result: Result, loss: float) -> str:
     ]
     if settings.held_back:
         lines.append(f"validation     {chosen.validation!r} on {settings.held_back.describe()}")
+    if result.reason in (Reason.INTERRUPTED, Reason.TERMINATED) and settings.checkpoint:
+        lines.append(f"go on          with the same command and --resume, from {settings.checkpoint}")
     lines.append("")
 
     def predict(X: Array) -> Array:
@@ -47,7 +49,7 @@ def report(settings: Settings, result: Result, loss: float) -> str:
             return "\n".join([*lines, *settings.task.show(predict)])
         for X, t in data.groups:
             if len(data.groups) > 1:
-                lines.append(f"of {X.shape[1]} steps")
+                lines.append(f"of {counted(X.shape[1], 'step')}")
             if t.ndim == 1:
                 lines += table(np.asarray(t), predict(X))
             else:

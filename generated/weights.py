@@ -47,7 +47,7 @@ def choose_start(
         return start
     if init.lower().endswith(".json"):
         return start._replace(**read_weights(Path(init), template))
-    given = _named_numbers("--init", init, template._fields)
+    given = _named_numbers("--init", init, template._fields, "a file that ends in .json")
     for name, value in given.items():
         if not math.isfinite(value):
             raise InputError(f"--init {init}: {name} must be a finite number")
@@ -87,7 +87,7 @@ def choose_learning_rates(defaults: NamedTuple, text: str | None) -> NamedTuple:
     try:
         rates = dict.fromkeys(defaults._fields, read_number(text))
     except ValueError:
-        rates = _named_numbers("--learning-rate", text, defaults._fields)
+        rates = _named_numbers("--learning-rate", text, defaults._fields, "one number for all weights")
     for rate in rates.values():
         if not (rate > 0 and math.isfinite(rate)):
             raise InputError(f"--learning-rate {text}: a learning rate must be finite and above 0")
@@ -132,9 +132,14 @@ def read_weights(path: Path, template: NamedTuple) -> dict[str, Any]:
             leaf = np.asarray(value)
         except ValueError:  # rows of different length
             leaf = np.asarray(None)
-        if leaf.dtype.kind not in "iuf" or not np.all(np.isfinite(leaf)) or leaf.shape != shape:
-            expected = f"finite numbers of shape {shape}" if shape else "one finite number"
-            raise InputError(f"--init {path}: {name} is not {expected}")
+        if leaf.dtype.kind not in "iuf" or not np.all(np.isfinite(leaf)):
+            raise InputError(f"--init {path}: {name} is not {'finite numbers' if shape else 'one finite number'}")
+        if leaf.shape != shape:
+            held, expected = (f"numbers of shape {each}" if each else "one number" for each in (leaf.shape, shape))
+            raise InputError(
+                f"--init {path}: {name} is {held}, and this network takes {expected}: name a file of the same cell and "
+                "sizes"
+            )
         weights[name] = leaf.astype(float) if shape else float(leaf)
     return weights
 
@@ -158,14 +163,14 @@ def plain(parameters: NamedTuple) -> dict[str, Any]:
     return {name: np.asarray(leaf).tolist() for name, leaf in parameters._asdict().items()}
 
 
-def _named_numbers(option: str, text: str, names: Sequence[str]) -> dict[str, float]:
-    """Read `NAME=VALUE,…`, each name once and one of `names`."""
+def _named_numbers(option: str, text: str, names: Sequence[str], instead: str) -> dict[str, float]:
+    """Read `NAME=VALUE,…`, each name once and one of `names`; the option also takes what `instead` says."""
     numbers: dict[str, float] = {}
     for pair in text.split(","):
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
             example = ",".join(f"{name}=0.1" for name in names)
-            raise InputError(f"{option} {text}: {pair!r} is not NAME=VALUE, as in {example}")
+            raise InputError(f"{option} {text}: {pair!r} is not NAME=VALUE, as in {example}, nor {instead}")
         _check_name(f"{option} {text}", name, names)
         if name in numbers:
             raise InputError(f"{option} {text}: {name} is given twice")
