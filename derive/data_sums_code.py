@@ -28,7 +28,10 @@ class SumsCode(Code):
 
     def _print_Pow(self, power: Pow) -> str:
         if power.exp.free_symbols & {j, m}:
-            return f"power({self._print(power.base)}, {self._print(power.exp)})"
+            base, exponent = power.args
+            if next(filter(None, map(exponent.coeff, (T, m, j)))) < 0:  # SymPy turns (1/2)^(T - j) into 2^(j - T)
+                base, exponent = 1 / base, -exponent
+            return f"power({self._print(base)}, {self._print(exponent)})"
         return super()._print_Pow(power)
 
 

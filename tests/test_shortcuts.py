@@ -7,7 +7,7 @@ import re
 import mpmath
 import numpy as np
 import pytest
-from sympy import Eq
+from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
 from derive.certify import certify
@@ -258,3 +258,28 @@ def test_the_certificate_finds_a_changed_line(linear, sources, name):
         changed = [*lines[:i], f"{left}{equals}1.0625 * ({code})  # {number}", *lines[i + 1 :]]
         with pytest.raises(CertificateError, match=name):
             check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)})
+
+
+@pytest.mark.parametrize("factor", [Rational(1, 2), Rational(1, 3), Rational(-1, 2), Rational(2, 3), 2, -1])
+def test_a_factor_that_is_a_number_has_a_closed_form_too(factor):
+    """SymPy writes a power of 1/2 as one of 2 with the sign of its exponent changed."""
+    w = Parameter("w")
+    x, s, t = Input("x"), State("s"), Target("t")
+    cell = Cell(
+        name="constant",
+        title="A factor that is not learnt",
+        quantities=(w, x, s, t),
+        equations=(Eq(s[0], 0), Eq(s[k], factor * s[k - 1] + w * x[k])),
+        output=s[T],
+        loss=mean((s[T] - t) ** 2),
+    )
+    derivation = write_derivation(cell)
+    network, others = sources_of(derivation)
+    modules = load_package({"network.py": network, **others}, "constant")
+    draw = np.random.default_rng(5)
+    X, t = draw.normal(size=(20, 6)), draw.normal(size=20)
+    parameters = modules["network.py"].Parameters(0.7)
+    expected = flat(modules["network.py"].value_and_gradient(parameters, X, t))
+    np.testing.assert_allclose(
+        flat(modules["closed_form.py"].value_and_gradient(parameters, X, t)), expected, rtol=1e-12
+    )
