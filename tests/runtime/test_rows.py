@@ -114,3 +114,23 @@ def test_weights_that_do_not_fit_into_memory_are_refused(rows, savez, command, d
     words = ("vanilla_rnn", "--data", savez(X=X, t=ROW), "--size", f"H={H}")
     message = rows.main(*words, command=command).bad_input(command)
     assert f"weights with H={H}, D=2, M=3 do not fit into memory: give smaller sizes with --size" in message
+
+
+LENGTHS = {"binary_adder": None, "character_model": None, "vanilla_rnn": np.array([2, 4, 4, 3, 2])}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", DATA)
+def test_a_checkpoint_keeps_rows_and_matrices_to_the_bit(rows, savez, tmp_path, cell, dtype):
+    """With what Adam keeps of them; in single precision, and where there are sequences of several lengths."""
+    X, t = DATA[cell]
+    arrays = {"X": X.astype(dtype), "t": t}
+    if LENGTHS[cell] is not None:
+        arrays["lengths"] = LENGTHS[cell]
+    words = (cell, "--data", savez(**arrays), "--size", "H=4", "--method", "adam", "--batch", 2, "--validation", 0.2)
+    whole, parts, checkpoint = tmp_path / "whole.json", tmp_path / "parts.json", tmp_path / "run.npz"
+    assert rows.main(*words, "--epochs", 12, "--output", whole).code == 0
+    for epochs in (5, 12):
+        run = (*words, "--epochs", epochs, "--output", parts, "--checkpoint", checkpoint, "--resume")
+        assert rows.main(*run).code == 0
+    assert parts.read_text() == whole.read_text()
