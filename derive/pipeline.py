@@ -299,10 +299,11 @@ def _write_second_order(
 
     ledger.section("Why forward mode gives the same gradient")
     ledger.remark(
-        r"""By induction along the steps. $Q_m$ takes the tangents for all that a weight does up to step $m$, and the
-        contributions of backpropagation for all that it does after it. Moving $m$ by one step changes nothing: that
-        is proved for every $m$, symbolically, before this page is written. At $m = 0$ the adjoint of the start, the
-        derivative of $\xi$ with respect to it, is written too; where the start is a number, its tangent is zero."""
+        r"""By induction along the steps. $Q_m$ pairs the two: for all that a weight does up to step $m$ it takes the
+        tangents, for all that it does later the contributions of backpropagation. Moving $m$ by one step changes
+        nothing: that is proved for every $m$, symbolically, before this page is written. At $m = 0$ an adjoint of the
+        start stands in it, the derivative of $\xi$ with respect to the start; where that is a number, its tangent is
+        zero, and their product is gone."""
     )
     write_proof(cell, forward, backward, tangents, gradients, ledger)
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -438,3 +439,26 @@ def test_sigterm_to_a_process_leaves_a_checkpoint(net, tmp_path):
     assert f" {epoch} epochs, " in out
     assert epoch >= 500
     assert set(json.loads(output.read_text())) == {"Wx", "Wrec"}
+
+
+def test_a_folder_that_goes_away_ends_no_run(net, data, tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    network, calls = net.module("linear.network"), []
+    value_and_gradient = network.value_and_gradient
+
+    def removing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 5:
+            shutil.rmtree(folder)
+        return value_and_gradient(*arguments)
+
+    monkeypatch.setattr(network, "value_and_gradient", removing)
+    files = {"--checkpoint": folder / "run.npz", "--output": folder / "weights.json"}
+    words = (word for pair in files.items() for word in pair)
+    done = net.main("linear", "--data", data, *LEARNING, "--epochs", 20, "--checkpoint-every", 2, *words)
+    assert done.code == 1
+    complaints = [line for line in done.err.splitlines() if line.startswith("train: error")]
+    assert complaints == [f"train: error: {path} was not written: No such file or directory" for path in files.values()]
+    assert "20 epochs, done" in done.out
+    assert "weights        Wx=" in done.out
