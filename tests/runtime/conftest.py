@@ -1,8 +1,10 @@
 """A small package with the real trainer and a hand-written network, as derive would make one."""
 
 import importlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -238,6 +240,49 @@ def data(savez: Callable[..., Path]) -> Path:
     random = np.random.default_rng(3)
     X = random.integers(0, 2, size=(12, 4))
     return savez(X=X, t=X.sum(axis=1))
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """A test run in the background ignores Ctrl-C, and a trainer in its process would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[str], tuple[list[Any], dict[str, Path]]]:
+    """Where a run writes its weights, its checkpoint and its log."""
+
+    def files(name: str) -> tuple[list[Any], dict[str, Path]]:
+        paths = {option: tmp_path / f"{name}.{ending}" for option, ending in ENDINGS.items()}
+        return [word for option, path in paths.items() for word in (option, path)], paths
+
+    return files
+
+
+ENDINGS = {"--output": "json", "--checkpoint": "npz", "--log": "csv"}
+"""What a run writes, by the option that asks for it."""
+
+
+def interrupt_after(net: Package, monkeypatch: pytest.MonkeyPatch, calls: int, number: int = signal.SIGINT) -> None:
+    """Let a signal come while the gradient is computed for the n-th time."""
+    network = net.module("linear.network")
+    value_and_gradient, made = network.value_and_gradient, []
+
+    def interrupted(*arguments: Any) -> Any:
+        made.append(arguments)
+        if len(made) == calls:
+            signal.raise_signal(number)
+        return value_and_gradient(*arguments)
+
+    monkeypatch.setattr(network, "value_and_gradient", interrupted)
+
+
+def epoch_of(path: Path) -> int:
+    """Return the epoch that a checkpoint goes on from."""
+    with np.load(path, allow_pickle=False) as archive:
+        return json.loads(str(archive["content"]))["epoch"]
 
 
 @pytest.fixture

@@ -1,57 +1,13 @@
-"""Checkpoints: a run that was interrupted goes on to the same bits, and nothing is lost on the way."""
+"""Checkpoints: a run that goes on ends at the same bits, and one that is made of something else is refused."""
 
-import errno
 import json
-import os
-import resource
-import shutil
 import signal
-import subprocess
-import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import LEARNING
+from conftest import LEARNING, epoch_of, interrupt_after
 
 from derive.optimizers import METHODS
-
-
-@pytest.fixture(autouse=True)
-def hears_ctrl_c():
-    """A test run in the background ignores Ctrl-C, and a trainer in its process would too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Where a run writes its weights, its checkpoint and its log."""
-
-    def files(name):
-        paths = {option: tmp_path / f"{name}.{ending}" for option, ending in ENDINGS.items()}
-        return [word for option, path in paths.items() for word in (option, path)], paths
-
-    return files
-
-
-ENDINGS = {"--output": "json", "--checkpoint": "npz", "--log": "csv"}
-
-
-def interrupt_after(net, monkeypatch, calls, number=signal.SIGINT):
-    """Let a signal come while the gradient is computed for the n-th time."""
-    network = net.module("linear.network")
-    value_and_gradient, made = network.value_and_gradient, []
-
-    def interrupted(*arguments):
-        made.append(arguments)
-        if len(made) == calls:
-            signal.raise_signal(number)
-        return value_and_gradient(*arguments)
-
-    monkeypatch.setattr(network, "value_and_gradient", interrupted)
-
 
 OPTIONS = {
     "all sequences": (),
@@ -135,6 +91,15 @@ def test_a_checkpoint_is_never_overwritten_by_a_new_run(net, files):
     assert paths["--checkpoint"].read_bytes() == before
 
 
+def test_a_diverging_run_keeps_its_last_finite_state(net, files):
+    words, paths = files("run")
+    done = net.main("linear", "--learning-rate", "Wrec=5", *words)
+    assert done.code == 1
+    epoch = epoch_of(paths["--checkpoint"])
+    assert f"{epoch} epochs, diverged" in done.out
+    assert len(paths["--log"].read_text().splitlines()) == epoch + 2  # the header, and epoch 0
+
+
 CHANGES = {
     "method": (("--method", "adam"), ["--method gradient_descent", "this one has adam"]),
     "rate": (("--learning-rate", "Wx=0.002"), ["--learning-rate", "Wx=0.002", "give the same"]),
@@ -215,250 +180,3 @@ def test_a_pickle_is_never_loaded(net, files, tmp_path):
 def test_options_that_miss_the_checkpoint_are_refused(net):
     assert "--resume without --checkpoint" in net.main("linear", "--resume").bad_input()
     assert "--checkpoint-every without --checkpoint" in net.main("linear", "--checkpoint-every", 5).bad_input()
-
-
-@pytest.mark.parametrize("option", ["--output", "--checkpoint", "--log"])
-def test_the_data_are_never_written_to(net, data, option):
-    before = data.read_bytes()
-    net.main("linear", "--data", data, option, data).bad_input()
-    link = data.with_name("link.csv")
-    link.symlink_to(data)
-    net.main("linear", "--data", data, option, link).bad_input()
-    assert data.read_bytes() == before
-
-
-def test_two_options_cannot_name_one_file(net, tmp_path):
-    path = tmp_path / "file.json"
-    message = net.main("linear", "--checkpoint", path, "--output", path).bad_input()
-    assert f"the file {path} is named twice" in message
-
-
-KILLED_100_TIMES = """
-import json, os, random, signal, sys, time
-import numpy as np
-from net.train import main
-
-words = sys.argv[1:]
-draw = random.Random(1)
-
-
-def identity():
-    return os.stat("run.npz").st_ino if os.path.exists("run.npz") else None
-
-
-# The trainer is imported once; each run is a process of its own all the same.
-for kill in range(100):
-    before, child = identity(), os.fork()
-    if child == 0:
-        os._exit(main(words))
-    if kill % 2:  # every other run may write a checkpoint first
-        while identity() == before and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.001)
-    time.sleep(draw.uniform(0, 0.04))
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the run ended by itself with exit code {os.waitstatus_to_exitcode(status)}"
-    with open("log.csv", "rb") if os.path.exists("log.csv") else open(os.devnull, "rb") as log:
-        logged = max(0, len(log.read().splitlines()) - 2)
-    checkpointed = 0
-    if os.path.exists("run.npz"):
-        with np.load("run.npz", allow_pickle=False) as archive:
-            checkpointed = json.loads(str(archive["content"]))["epoch"]
-    print(logged, checkpointed, flush=True)
-"""
-
-
-@pytest.mark.parametrize("every", [1, 7])
-def test_killed_100_times_a_resume_always_works(net, data, tmp_path, every):
-    """At most the epochs since the last checkpoint are lost, and the end is that of a run that nobody killed."""
-    folder = net.folder.parent
-    run = ("linear", "--data", data, *LEARNING, "--batch", 5, "--quiet")
-    files = ("--checkpoint", "run.npz", "--checkpoint-every", every, "--log", "log.csv", "--resume")
-    script = folder / "killer.py"
-    script.write_text(KILLED_100_TIMES, encoding="utf-8")
-    words = [str(word) for word in (*run, "--epochs", 10**9, *files)]
-    checkpoints = []
-    with subprocess.Popen(
-        [sys.executable, script, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as killer:
-        for line in killer.stdout:
-            checkpoints.append(tuple(map(int, line.split())))
-        errors = killer.stderr.read()
-    assert killer.returncode == 0, errors
-    assert errors == ""  # no resume was refused
-    assert len(checkpoints) == 100
-
-    assert all(logged - checkpointed <= every for logged, checkpointed in checkpoints)
-    reached = [checkpointed for _, checkpointed in checkpoints]
-    assert all(later >= earlier for earlier, later in pairwise(reached))
-    assert reached[-1] > 50 * every  # every other run got further
-
-    end = ("--epochs", reached[-1] + 20)
-    assert net.run(*run, *end, *files, "--output", "resumed.json").code == 0
-    assert net.run(*run, *end, "--log", "whole.csv", "--output", "whole.json").code == 0
-    assert (folder / "resumed.json").read_text() == (folder / "whole.json").read_text()
-    assert (folder / "log.csv").read_text() == (folder / "whole.csv").read_text()
-    assert not [path for path in folder.iterdir() if path.name.endswith(".part")]
-
-
-def epoch_of(path):
-    with np.load(path, allow_pickle=False) as archive:
-        return json.loads(str(archive["content"]))["epoch"]
-
-
-def full(*_):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("option", ["--checkpoint", "--output"])
-def test_a_disk_that_fills_up_keeps_the_old_file_and_the_weights_are_printed(net, files, monkeypatch, option):
-    words, paths = files("run")
-    assert net.main("linear", "--epochs", 3, *words).code == 0
-    before = paths[option].read_bytes()
-    monkeypatch.setattr(os, "fsync", full)
-    done = net.main("linear", "--epochs", 6, option, paths[option], *(["--resume"] if "check" in option else []))
-    assert done.code == 1
-    complaints = [line for line in done.err.splitlines() if line.startswith("train: error")]
-    assert complaints == [f"train: error: {paths[option]} was not written: No space left on device"]
-    assert "weights        Wx=" in done.out
-    assert paths[option].read_bytes() == before
-    assert not list(paths[option].parent.glob("*.part"))
-
-
-def test_a_disk_that_has_room_again_is_no_failure(net, files, monkeypatch):
-    words, paths = files("run")
-    fsync, calls = os.fsync, []
-
-    def sometimes(descriptor):
-        calls.append(descriptor)
-        return full() if len(calls) == 3 else fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", sometimes)
-    assert net.main("linear", "--epochs", 9, "--checkpoint-every", 2, *words).code == 0
-    assert epoch_of(paths["--checkpoint"]) == 9
-
-
-def test_where_files_may_not_grow_the_run_ends_with_its_weights(net, tmp_path):
-    """A real limit of the system: no file may be longer than 1,000 bytes, and a checkpoint is."""
-    paths = tmp_path / "run.npz", tmp_path / "log.csv"
-    words = ("linear", "--epochs", 500, "--checkpoint", paths[0], "--log", paths[1])
-    done = net.run(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
-    assert done.code == 1
-    complaints = [line for line in done.err.splitlines() if line.startswith("train: error")]
-    assert complaints == [f"train: error: {path} was not written: File too large" for path in paths]
-    assert "Traceback" not in done.err
-    assert "weights        Wx=" in done.out
-    assert not paths[0].exists()
-    assert not list(tmp_path.glob("*.part"))
-
-
-def test_a_read_only_folder_is_refused_before_training(net, tmp_path, monkeypatch):
-    def fail(path, *rest, **named):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr(type(tmp_path), "touch", fail)
-    for option, name in (("--checkpoint", "run.npz"), ("--log", "log.csv")):
-        message = net.main("linear", option, tmp_path / name).bad_input()
-        assert f"{option} {tmp_path / name} cannot be written: Read-only file system: name a file elsewhere" in message
-
-
-@pytest.mark.parametrize("option", ["--checkpoint", "--log"])
-def test_a_path_that_is_no_file_is_refused(net, tmp_path, option):
-    ending = {"--checkpoint": "npz", "--log": "csv"}[option]
-    folder = tmp_path / f"folder.{ending}"
-    folder.mkdir()
-    assert "is a folder: name a file in it" in net.main("linear", option, folder).bad_input()
-    missing = tmp_path / "nowhere" / f"file.{ending}"
-    assert "create it first" in net.main("linear", option, missing).bad_input()
-
-
-def test_a_diverging_run_keeps_its_last_finite_state(net, files):
-    words, paths = files("run")
-    done = net.main("linear", "--learning-rate", "Wrec=5", *words)
-    assert done.code == 1
-    epoch = epoch_of(paths["--checkpoint"])
-    assert f"{epoch} epochs, diverged" in done.out
-    assert len(paths["--log"].read_text().splitlines()) == epoch + 2  # the header, and epoch 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(
-    ("module", "function"), [("train", "write_weights"), ("checkpoints", "save"), ("train", "show")]
-)
-def test_a_signal_while_the_end_is_written_loses_nothing(net, data, files, monkeypatch, number, module, function):
-    words, paths = files("run")
-    undisturbed = getattr(net.module(module), function)
-
-    def disturbed(*arguments):
-        signal.raise_signal(number)
-        signal.raise_signal(number)
-        return undisturbed(*arguments)
-
-    monkeypatch.setattr(net.module(module), function, disturbed)
-    done = net.main("linear", "--data", data, *LEARNING, "--epochs", 7, *words)
-    assert epoch_of(paths["--checkpoint"]) >= 0
-    assert set(json.loads(paths["--output"].read_text())) == {"Wx", "Wrec"}
-    assert "weights        Wx=" in done.out
-    # A signal while a checkpoint is written ends the training behind it.
-    assert done.code == (EXIT_CODES[number] if module == "checkpoints" else 0)
-    assert "Traceback" not in done.err
-
-
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-
-def test_a_signal_to_a_run_that_ignores_it_is_ignored(net, data, monkeypatch):
-    """As under nohup, or in the background of a script."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        interrupt_after(net, monkeypatch, 5)
-        done = net.main("linear", "--data", data, *LEARNING, "--epochs", 7)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert done.code == 0
-    assert "7 epochs, done" in done.out
-
-
-def test_sigterm_to_a_process_leaves_a_checkpoint(net, tmp_path):
-    path, output = tmp_path / "run.npz", tmp_path / "weights.json"
-    words = ("linear", "--epochs", 10**9, "--checkpoint", path, "--checkpoint-every", 10**8, "--output", output)
-    with subprocess.Popen(
-        net.command(*words), cwd=net.folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            while not process.stderr.readline().startswith("epoch 500 "):
-                assert process.poll() is None
-            process.terminate()
-            out, err = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert process.returncode == 143
-    assert "epochs, interrupted by SIGTERM" in out
-    assert "Traceback" not in err
-    epoch = epoch_of(path)
-    assert f" {epoch} epochs, " in out
-    assert epoch >= 500
-    assert set(json.loads(output.read_text())) == {"Wx", "Wrec"}
-
-
-def test_a_folder_that_goes_away_ends_no_run(net, data, tmp_path, monkeypatch):
-    folder = tmp_path / "results"
-    folder.mkdir()
-    network, calls = net.module("linear.network"), []
-    value_and_gradient = network.value_and_gradient
-
-    def removing(*arguments):
-        calls.append(arguments)
-        if len(calls) == 5:
-            shutil.rmtree(folder)
-        return value_and_gradient(*arguments)
-
-    monkeypatch.setattr(network, "value_and_gradient", removing)
-    files = {"--checkpoint": folder / "run.npz", "--output": folder / "weights.json"}
-    words = (word for pair in files.items() for word in pair)
-    done = net.main("linear", "--data", data, *LEARNING, "--epochs", 20, "--checkpoint-every", 2, *words)
-    assert done.code == 1
-    complaints = [line for line in done.err.splitlines() if line.startswith("train: error")]
-    assert complaints == [f"train: error: {path} was not written: No such file or directory" for path in files.values()]
-    assert "20 epochs, done" in done.out
-    assert "weights        Wx=" in done.out
