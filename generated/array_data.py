@@ -68,7 +68,7 @@ def read_npz(path: Path, shapes: Mapping[str, Shape]) -> Sequences:
                 }
         except InputError:
             raise
-        except Exception:  # a damaged archive may raise almost anything
+        except Exception:  # of zip tables, of compressed bytes, of a header that is parsed as Python: any, if damaged
             raise InputError(
                 f"{path} is no readable archive of numbers (damaged?): write it with np.savez(file, X=X, t=t)"
             ) from None
@@ -104,7 +104,7 @@ def open_array(path: Path) -> Array:
     with open_bytes(path) as file:
         try:
             header = _header(file)
-        except Exception:  # as above
+        except Exception:  # a header is parsed as Python: a damaged one raises what any wrong program may
             raise InputError(f"{path} is no .npy file of numbers: write it with np.save") from None
         _refuse_objects(str(path), header.dtype)
         size = os.fstat(file.fileno()).st_size

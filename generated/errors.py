@@ -4,8 +4,8 @@
 class InputError(Exception):
     """Something the user gave cannot be used.
 
-    The message is one line that says what is wrong, where, and how to cure it. The command line
-    prints it as `train: error: …` and exits with code 2.
+    The message is one line that says what is wrong, where, and how to cure it. A command prints it
+    behind its name, as in `train: error: …`, and exits with code 2.
     """
 
     def __str__(self) -> str:

@@ -113,7 +113,7 @@ def load(path: Path, origin: Origin, template: Any) -> State:
             raise KeyError(*content)
     except OSError as error:
         raise InputError(f"--checkpoint {path} cannot be read: {error.strerror}") from None
-    except Exception:  # a damaged archive may raise almost anything
+    except Exception:  # of the archive, its arrays, its JSON, a name that is missing: any, if damaged or another file
         raise InputError(
             f"--checkpoint {path} is no checkpoint of this trainer: name another file, or remove it to begin anew"
         ) from None
