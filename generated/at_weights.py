@@ -3,13 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
-from .options import DEFAULT_SEED, Parser, add_cell, add_data, add_weights, positive
+from .choices import choose_cell, find_cells, read_choices
+from .options import Parser, add_cell, add_data, add_weights, positive
 from .sequences import Group, Sequences
 from .weights import format_weights
 
@@ -71,15 +70,10 @@ def choose(arguments: Any) -> AtWeights:
         InputError: Something in it cannot be used.
     """
     cell = choose_cell(arguments.cell, find_cells())
-    network: Any = import_module(f".{cell}.network", __package__)
-    example = read_example(cell)
-    data, _ = choose_data(cell, network, example, arguments.data)
-    sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
-    weights, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
-    seed = DEFAULT_SEED if seed is None else seed
-    drawn = data.sample(arguments.sequences, seed)
+    chosen = read_choices(cell, arguments)
+    drawn = chosen.data.sample(arguments.sequences, chosen.seed)
     precise = Sequences(*(Group(*map(_in_memory, group)) for group in drawn.groups))
-    return AtWeights(cell, network, weights, precise, len(data), seed)
+    return AtWeights(cell, chosen.network, chosen.start, precise, len(chosen.data), chosen.seed)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -19,6 +19,32 @@ from .tasks import Task
 from .weights import choose_start
 
 
+class Choices(NamedTuple):
+    """A network with all that it can be tried on."""
+
+    network: Any
+    example: Mapping[str, Any]  # what the cell's example.py defines
+    data: Sequences
+    task: Task | None
+    sizes: Mapping[str, int]
+    start: Any  # Parameters
+    seed: int  # that of the command line, else of the example
+
+
+def read_choices(cell: str, arguments: Any) -> Choices:
+    """Return what a command line chooses for a cell by --data, --size, --seed and --init, and the example otherwise.
+
+    Raises:
+        InputError: Something in it cannot be used.
+    """
+    network: Any = import_module(f".{cell}.network", __package__)
+    example = read_example(cell)
+    data, task = choose_data(cell, network, example, arguments.data)
+    sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
+    start, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
+    return Choices(network, example, data, task, sizes, start, DEFAULT_SEED if seed is None else seed)
+
+
 def choose_data(
     cell: str, network: Network, example: Mapping[str, Any], paths: Sequence[Path] | None
 ) -> tuple[Sequences, Task | None]:

@@ -14,11 +14,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .choices import choose_cell, choose_data, choose_sizes, choose_weights, find_cells, read_example
+from .choices import choose_cell, find_cells, read_choices
 from .errors import InputError
 from .files import check_writable, resolved
 from .history import check_log
-from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, DEFAULT_SEED, parser
+from .options import DEFAULT_CHECKPOINT_EPOCHS, DEFAULT_EPOCHS, parser
 from .plots import check_plot
 from .protocols import Method, Network
 from .second_order import ITERATIONS, LEVENBERG_MARQUARDT, check_second_order
@@ -82,19 +82,13 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         _check_second_order(cell, arguments)
     _check_files(arguments)
 
-    network: Any = import_module(f".{cell}.network", __package__)
-    example = read_example(cell)
-    data, task = choose_data(cell, network, example, arguments.data)
-    sizes = choose_sizes(network, data, example.get("SIZES", {}), dict(arguments.size))
-    start, seed = choose_weights(network, example, sizes, arguments.seed, arguments.init)
-    shuffles = DEFAULT_SEED if seed is None else seed
-
+    network, example, data, task, sizes, start, seed = read_choices(cell, arguments)
     usual = example.get("METHOD", GRADIENT_DESCENT)
     name = arguments.method or usual
     of_example = example if name == usual else {}  # another method takes steps of another size
     usual_epochs = ITERATIONS if second_order else example.get("EPOCHS", DEFAULT_EPOCHS)
 
-    data, held_back = _hold_back(data, arguments.validation, arguments.patience, shuffles)
+    data, held_back = _hold_back(data, arguments.validation, arguments.patience, seed)
     batch = arguments.batch or (None if second_order else example.get("BATCH")) or len(data)
     if arguments.tolerance is not None and batch < len(data):
         raise InputError(
@@ -114,7 +108,7 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         clip=arguments.clip,
         epochs=usual_epochs if arguments.epochs is None else arguments.epochs,
         batch=batch if batch < len(data) else None,
-        seed=shuffles,
+        seed=seed,
         tolerance=arguments.tolerance,
         patience=math.inf if arguments.patience is None else arguments.patience,
         output=arguments.output,
