@@ -1,1 +1,5 @@
-"""What a generated module computes, as assignments and loops, and its conversion from a derivation."""
+"""The program: what is computed, as a small tree of plain data that every printer prints.
+
+`nodes` is the grammar; `types` and `verify` say which trees make sense; `build` makes a program of equations; the passes
+in `passes/` rewrite it; `interpret` runs it slowly and `cost` counts it.
+"""
