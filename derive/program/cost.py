@@ -45,7 +45,7 @@ from derive.program.walk import Node, every, parts
 
 BYTES = 8
 """Of a number."""
-OPERATORS = frozenset({"add", "subtract", "multiply", "divide", "power", "negative", "min", "max"})
+OPERATORS = frozenset({"add", "subtract", "multiply", "divide", "power", "negative", "minimum", "maximum"})
 """What counts as one operation for each entry."""
 ZERO = Polynomial()
 

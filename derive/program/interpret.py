@@ -43,6 +43,7 @@ from derive.program.nodes import (
     Solve,
     Statement,
     Symbol,
+    Transpose,
     Type,
     View,
     When,
@@ -77,11 +78,11 @@ ENTRYWISE: dict[str, Callable[..., Any]] = {
     "divide": np.divide,
     "power": np.power,
     "negative": np.negative,
-    "abs": np.abs,
+    "absolute": np.abs,
     "sign": np.sign,
     "sqrt": np.sqrt,
-    "min": np.minimum,
-    "max": np.maximum,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
     "exp": np.exp,
     "log": np.log,
     "sin": np.sin,
@@ -255,6 +256,10 @@ class Interpreter:
     @value.register
     def _(self, identity: Identity) -> Array:
         return np.eye(self._number(identity.size), dtype=self._dtype)
+
+    @value.register
+    def _(self, transpose: Transpose) -> Array:
+        return self.value(transpose.of).T
 
     def _alike(self, whole: Expression, operands: Iterable[Expression]) -> list[Array]:
         return [_spread(self.value(each), type_of(each), type_of(whole)) for each in operands]

@@ -28,6 +28,7 @@ from derive.program.nodes import (
     Select,
     Solve,
     Symbol,
+    Transpose,
     Type,
 )
 from derive.program.sizes import Size
@@ -97,6 +98,7 @@ def expressions(draw, kind, depth=3):
         makers += [_call, _select, _dot, _sum, _part]
         makers += [_concat, _softmax] if kind.axes else []
         makers += [_solve] if 1 <= len(kind.axes) <= 2 and not kind.batch else []
+        makers += [_transpose] if len(kind.axes) == 2 and not kind.batch else []
         makers += [_identity] if len(kind.axes) == 2 and len(set(kind.axes)) == 1 and not kind.batch else []
     return draw(st.sampled_from(makers))(draw, kind, depth - 1)
 
@@ -123,7 +125,7 @@ def _pair(draw, kind, depth):
 def _call(draw, kind, depth):
     if draw(st.booleans()):
         return Call(draw(st.sampled_from(["tanh", "logistic", "negative"])), (draw(expressions(kind, depth)),))
-    return Call(draw(st.sampled_from(["add", "subtract", "multiply", "max"])), _pair(draw, kind, depth))
+    return Call(draw(st.sampled_from(["add", "subtract", "multiply", "maximum"])), _pair(draw, kind, depth))
 
 
 def _select(draw, kind, depth):
@@ -177,6 +179,10 @@ def _softmax(draw, kind, depth):
 
 def _solve(draw, kind, depth):
     return Solve(Identity(kind.axes[0]), draw(expressions(kind, depth)))
+
+
+def _transpose(draw, kind, depth):
+    return Transpose(draw(expressions(Type(kind.axes[::-1]), depth)))
 
 
 def _identity(draw, kind, depth):

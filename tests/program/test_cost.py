@@ -75,7 +75,9 @@ def operated(*arguments):
 
 
 CALLS = {
-    name: np.frompyfunc(operated if name in OPERATORS else called, 2 if name in {"min", "max", "power"} else 1, 1)
+    name: np.frompyfunc(
+        operated if name in OPERATORS else called, 2 if name in {"minimum", "maximum", "power"} else 1, 1
+    )
     if name not in {"add", "subtract", "multiply", "divide", "negative"}
     else ENTRYWISE[name]
     for name in ENTRYWISE

@@ -25,8 +25,9 @@ from programs import (
     values_for,
 )
 
+from derive.language.functions import FUNCTIONS
 from derive.program import nodes
-from derive.program.interpret import Inputs, Interpreter, first_wrong_pass
+from derive.program.interpret import ENTRYWISE, Inputs, Interpreter, first_wrong_pass
 from derive.program.nodes import (
     BATCH,
     Add,
@@ -87,6 +88,10 @@ def test_the_interpreter_knows_every_expression_and_every_statement():
     for union, method in ((nodes.Expression, Interpreter.value), (nodes.Statement, Interpreter.do)):
         known = inspect.getattr_static(Interpreter, method.__name__).dispatcher.registry
         assert set(union.__args__) <= set(known)
+
+
+def test_the_interpreter_knows_every_function_that_a_cell_may_use():
+    assert set(FUNCTIONS.values()) <= set(ENTRYWISE)
 
 
 @pytest.mark.parametrize(
