@@ -1,0 +1,240 @@
+"""Gradients as sums over steps and sequences at once: Σ_k Lᵀ δ_k is one product for all L and δ that go together.
+
+The left factors are laid on one another, with a row of ones below them, which makes the sums of the adjoints themselves
+part of the product. What is left is a function that puts the gradients together when all windows are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from derive.program.nodes import (
+    BATCH,
+    Add,
+    Buffer,
+    Dot,
+    Equations,
+    Expression,
+    Function,
+    Gemm,
+    Kind,
+    Let,
+    Life,
+    Loop,
+    Module,
+    Part,
+    Reduce,
+    Ref,
+    Role,
+    Statement,
+    Symbol,
+    Type,
+    View,
+    When,
+)
+from derive.program.passes.linearise import runs
+from derive.program.sizes import Size
+from derive.program.types import type_of
+
+
+@dataclass(frozen=True)
+class _Outer:
+    """One gradient Σ_k Lᵀ δ_k, or Σ_k δ_k without a left factor."""
+
+    gradient: Symbol
+    left: Expression | None
+    delta: Ref
+    of: Equations
+
+
+@dataclass
+class _Sums:
+    """The gradients, each with the terms that it is put together of, and the arrays that the terms are in."""
+
+    name: Callable[[str], str]
+    terms: dict[Symbol, list[Expression]] = field(default_factory=dict)
+    numbers: dict[Symbol, dict[int, None]] = field(default_factory=dict)
+    totals: dict[Symbol, Buffer] = field(default_factory=dict)
+
+    def total(self, gradient: Symbol, of: Equations) -> Ref:
+        """The sum over the windows that a gradient has by itself."""
+        if gradient not in self.totals:
+            name = self.name(f"total_{gradient.field}")
+            self.totals[gradient] = Buffer(name, gradient.type, Role.GRADIENT, None, Life.TOTAL)
+            self.note(gradient, Ref(self.totals[gradient]), of)
+        return Ref(self.totals[gradient])
+
+    def note(self, gradient: Symbol, term: Expression, of: Equations) -> None:
+        """A term of a gradient."""
+        self.terms.setdefault(gradient, []).append(term)
+        self.numbers.setdefault(gradient, {}).update(dict.fromkeys(of))
+
+
+def with_collected_sums(module: Module, name: Callable[[str], str]) -> Module:
+    """The program with one product for all gradients that share factors, and the function `gradient`.
+
+    Args:
+        module: With buffers in place of what is kept.
+        name: Gives a free name.
+    """
+    sums = _Sums(name)
+    functions = []
+    for function in module.functions:
+        if function.name == "penalties":
+            for add in function.body:
+                if isinstance(add, Add) and isinstance(add.target, Ref) and isinstance(add.target.symbol, Symbol):
+                    gradient = add.target.symbol
+                    if type_of(add.value) != gradient.type:
+                        sums.total(gradient, add.of)
+                    sums.note(gradient, add.value, add.of)
+        elif function.name == "sum_over_time":
+            functions.append(replace(function, body=_collected(function.body, sums)))
+        else:
+            functions.append(function)
+    body = tuple(
+        Let(Ref(gradient), _added(terms), tuple(sums.numbers[gradient])) for gradient, terms in sums.terms.items()
+    )
+    functions.append(Function("gradient", (), tuple(sums.terms), body, "The gradients, when all steps are summed."))
+    return replace(module, functions=tuple(functions))
+
+
+def _added(terms: list[Expression]) -> Expression:
+    from derive.program.walk import total
+
+    return total((False, term) for term in terms)
+
+
+def _collected(body: Iterable[Statement], sums: _Sums) -> tuple[Statement, ...]:
+    out: list[Statement] = []
+    outers: dict[tuple[Size, Size], list[_Outer]] = {}
+    others: dict[tuple[Size, Size, Kind], list[Statement]] = {}
+    for statement in body:
+        match statement:
+            case Loop(_, first, last, _, kind, (Add(Ref(Symbol() as gradient), value, of) as add,)):
+                outer = _outer(gradient, value, of) if kind is Kind.ALL else None
+                if outer is not None:
+                    outers.setdefault((first, last), []).append(outer)
+                else:
+                    line = replace(add, target=sums.total(gradient, of))
+                    others.setdefault((first, last, kind), []).append(line)
+            case When(_, inside):
+                out.append(replace(statement, body=_retargeted(inside, sums)))
+            case _:
+                out.append(statement)
+    loops: list[Statement] = []
+    for (first, last), several in outers.items():
+        made, left_over = _products(several, sums)
+        loops.append(Loop("k", first, last, False, Kind.ALL, made))
+        others.setdefault((first, last, Kind.ALL), [])[:0] = left_over
+    loops += [Loop("k", *key[:2], False, key[2], tuple(lines)) for key, lines in others.items() if lines]
+    return (*loops, *out)
+
+
+def _retargeted(body: Iterable[Statement], sums: _Sums) -> tuple[Statement, ...]:
+    return tuple(
+        replace(each, target=sums.total(each.target.symbol, each.of))
+        if isinstance(each, Add) and isinstance(each.target, Ref) and isinstance(each.target.symbol, Symbol)
+        else replace(each, body=_retargeted(each.body, sums))
+        if isinstance(each, When)
+        else each
+        for each in body
+    )
+
+
+def _outer(gradient: Symbol, value: Expression, of: Equations) -> _Outer | None:
+    """A term Lᵀ δ or δ of rows, summed over the sequences; None for another."""
+    match value:
+        case Dot(left, Ref() as delta, ((-1, -1),)) if len(type_of(left).axes) == len(type_of(delta).axes) == 1:
+            return _Outer(gradient, left, delta, of)
+        case Reduce("sum", Ref() as delta, (-1,)) if len(type_of(delta).axes) == 1:
+            return _Outer(gradient, None, delta, of)
+    return None
+
+
+def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...], list[Statement]]:
+    """The products of some gradients, and what is summed by itself."""
+    lefts_of: dict[tuple[Ref, ...], list[Expression]] = {}
+    for left in dict.fromkeys(each.left for each in outers if each.left is not None):
+        mine = {each.delta: each for each in outers if each.left == left}
+        for run in _runs(list(mine)):
+            lefts_of.setdefault(tuple(run), []).append(left)
+    bare = {each.delta for each in outers if each.left is None}
+    statements: list[Statement] = []
+    done: list[_Outer] = []
+    for run, lefts in lefts_of.items():
+        with_ones = bool(bare & set(run))
+        bare -= set(run)
+        statements += _product(run, lefts, with_ones, outers, done, sums)
+    left_over: list[Statement] = []
+    for each in outers:
+        if each not in done:
+            value: Expression = Reduce("sum", each.delta, (BATCH,))
+            if each.left is not None:
+                value = Dot(each.left, each.delta, ((BATCH, BATCH),))
+            left_over.append(Add(sums.total(each.gradient, each.of), value, each.of))
+    return tuple(statements), left_over
+
+
+def _product(
+    run: tuple[Ref, ...], lefts: list[Expression], with_ones: bool, outers: list[_Outer], done: list[_Outer], sums: _Sums
+) -> Iterable[Statement]:
+    """One product of left factors with neighbouring adjoints."""
+    height, width = Size(), Size()
+    for left in lefts:
+        height += type_of(left).axes[0]
+    for delta in run:
+        width += type_of(delta).axes[0]
+    steps, index = Size.of("T") + 1, Size.of("k")
+    rows = height + 1 if with_ones else height
+    left_buffer, right_buffer = (
+        Buffer(sums.name(stem), Type((size,), batch=True), Role.LOCAL, steps, Life.BESIDE)
+        for stem, size in (("left", rows), ("right", width))
+    )
+    products = Buffer(sums.name("products"), Type((rows, width)), Role.GRADIENT, None, Life.TOTAL)
+    first, row_of = Size(), {}
+    for left in lefts:
+        size = type_of(left).axes[0]
+        stem = left.symbol.name if isinstance(left, Ref) else "factor"
+        row_of[left] = (first, size)
+        yield Let(Ref(View(sums.name(f"left_{stem}"), left_buffer, first, size), index), left)
+        first += size
+    first, column_of = Size(), {}
+    for delta in run:
+        column_of[delta] = (first, type_of(delta).axes[0])
+        first += type_of(delta).axes[0]
+    whole = _joined(run)
+    yield Let(Ref(View(sums.name(f"right_{whole.symbol.name}"), right_buffer, Size(), width), index), whole)
+    numbers: list[int] = []
+    for each in outers:
+        if each.delta in column_of and (each.left in row_of or (each.left is None and with_ones)):
+            done.append(each)
+            numbers += each.of
+            top, size = row_of[each.left] if each.left is not None else (height, None)
+            left_part = Part(Ref(products), 0, top, size)
+            term = Part(left_part, 0 if size is None else 1, *column_of[each.delta])
+            sums.note(each.gradient, term, each.of)
+    value = Dot(Ref(left_buffer, index), Ref(right_buffer, index), ((BATCH, BATCH),))
+    yield Gemm(Ref(products), value, add=True, of=tuple(numbers))
+
+
+def _runs(deltas: list[Ref]) -> Iterable[list[Ref]]:
+    """Adjoints as runs of neighbours."""
+    views = {each.symbol: each for each in deltas if isinstance(each.symbol, View)}
+    yield from ([each] for each in deltas if not isinstance(each.symbol, View))
+    for run in runs(view for view in views if isinstance(view, View)):
+        yield [views[view] for view in run]
+
+
+def _joined(run: tuple[Ref, ...]) -> Ref:
+    """Neighbours as one: the buffer where they are all of it, else a view of their rows."""
+    if len(run) == 1:
+        return run[0]
+    first = run[0].symbol
+    assert isinstance(first, View)  # only views have neighbours
+    width = Size()
+    for each in run:
+        width += type_of(each).axes[0]
+    if width == first.of.type.axes[0]:
+        return Ref(first.of, run[0].step)
+    return Ref(View(f"{first.name}_to_{run[-1].symbol.name}", first.of, first.first, width), run[0].step)
