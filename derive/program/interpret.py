@@ -357,8 +357,8 @@ class Interpreter:
 
     @do.register
     def _(self, loop: Loop) -> None:
-        steps = range(self._number(loop.first), self._number(loop.last) + 1)
-        for step in reversed(steps) if loop.reverse else steps:
+        way = -1 if loop.reverse else 1
+        for step in range(self._number(loop.first), self._number(loop.last) + way, way):
             self._at[loop.index] = step
             self._do(loop.body)
         self._at.pop(loop.index, None)
