@@ -14,7 +14,7 @@ import pytest
 from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
 from derive import Cell, DeriveError, N, T, derive, k
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.language.operations import (
     BatchMean,
@@ -32,7 +32,6 @@ from derive.mathematics.derivation import Derivation, Dots, Equation, Remark, Ta
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t
@@ -379,7 +378,7 @@ def test_no_single_rate_and_no_pair_is_better_than_the_best(linear):
 @pytest.fixture(scope="module")
 def network(linear) -> SimpleNamespace:
     namespace = {"__name__": "network"}
-    exec(compile(print_network(lower(linear)), "network.py", "exec"), namespace)
+    exec(compile(print_network(linear), "network.py", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
 

@@ -8,7 +8,7 @@ from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Html(Format):
@@ -38,7 +38,7 @@ class Html(Format):
         return f"<code>{escape(text)}</code>"
 
 
-def print_html(derivation: Derivation, program: Program) -> str:
+def print_html(derivation: Derivation, module: Module) -> str:
     """The page."""
     form = Html()
-    return tidy(render("documents/templates/derivation.html.j2", {**view(derivation, program, form), "form": form}))
+    return tidy(render("documents/templates/derivation.html.j2", {**view(derivation, module, form), "form": form}))

@@ -8,7 +8,7 @@ from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Markdown(Format):
@@ -33,7 +33,7 @@ class Markdown(Format):
         return f"`{text}`"
 
 
-def print_markdown(derivation: Derivation, program: Program) -> str:
+def print_markdown(derivation: Derivation, module: Module) -> str:
     """The page."""
     form = Markdown()
-    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, program, form), "form": form}))
+    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, module, form), "form": form}))

@@ -20,7 +20,8 @@ from derive.backends.numpy.data_sums_code import print_closed_form, print_descen
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
-from derive.backends.numpy.modules import print_example, print_network, print_task_example
+from derive.backends.numpy.modules import print_example, print_task_example
+from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.numpy.update_rules_code import print_optimizers
 from derive.backends.templating import render
 from derive.certify.certificate import certify
@@ -37,7 +38,6 @@ from derive.language.errors import DeriveError
 from derive.language.example import Example, TaskExample
 from derive.mathematics.derivation import Derivation, Figure
 from derive.program.loading import load
-from derive.program.lower import lower
 
 LINE_LENGTH = 120
 MARK = "`python -m derive`"
@@ -59,8 +59,8 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     Raises:
         CertificateError: A check fails.
     """
-    cell, program = derivation.cell, lower(derivation)
-    source = formatted(print_network(program))
+    cell, module = derivation.cell, network_of(derivation).module
+    source = formatted(print_network(derivation))
     others = {
         name: formatted(text)
         for name, text in (
@@ -83,9 +83,9 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         "network_fast.py": fast,
         **others,
         "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
-        "derivation.tex": print_tex(derivation, program),
-        "derivation.html": print_html(derivation, program),
-        "derivation.md": print_markdown(derivation, program),
+        "derivation.tex": print_tex(derivation, module),
+        "derivation.html": print_html(derivation, module),
+        "derivation.md": print_markdown(derivation, module),
         **({"example.py": example} if example else {}),
     }
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}

@@ -8,10 +8,9 @@ from conftest import NETWORK
 
 from derive.backends.numpy.data_sums_code import print_moments
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells import linear, vanilla_rnn
 from derive.mathematics.pipeline import write_derivation
-from derive.program.lower import lower
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def sources():
     found = {}
     for cell in (linear.cell, vanilla_rnn.cell):
         derivation = write_derivation(cell)
-        found[f"{cell.name}/network.py"] = print_network(lower(derivation))
+        found[f"{cell.name}/network.py"] = print_network(derivation)
         found[f"{cell.name}/moments.py"] = print_moments(derivation)
         found[f"{cell.name}/jacobian.py"] = print_jacobian(derivation)
     return found

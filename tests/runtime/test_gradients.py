@@ -5,16 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, linear
 from derive.mathematics.pipeline import write_derivation
-from derive.program.lower import lower
 
 
 @pytest.fixture(scope="module")
 def sources():
     """The generated network.py of two cells."""
-    return {cell.name: print_network(lower(write_derivation(cell))) for cell in (linear.cell, binary_adder.cell)}
+    return {cell.name: print_network(write_derivation(cell)) for cell in (linear.cell, binary_adder.cell)}
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, character_model, vanilla_rnn
 from derive.mathematics.pipeline import write_derivation
-from derive.program.lower import lower
 
 CELLS = {each.cell.name: each.cell for each in (binary_adder, character_model, vanilla_rnn)}
 
@@ -16,7 +15,7 @@ CELLS = {each.cell.name: each.cell for each in (binary_adder, character_model, v
 @pytest.fixture(scope="module")
 def sources():
     """The generated network.py of each cell."""
-    return {name: print_network(lower(write_derivation(cell))) for name, cell in CELLS.items()}
+    return {name: print_network(write_derivation(cell)) for name, cell in CELLS.items()}
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ from conftest import Package
 
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
-from derive.program.lower import lower
 
 METHOD = ("--method", "levenberg_marquardt")
 GENERATED = {
-    name: {"network.py": print_network(lower(derivation)), "jacobian.py": print_jacobian(derivation)}
+    name: {"network.py": print_network(derivation), "jacobian.py": print_jacobian(derivation)}
     for name in ("linear", "tanh")
     for derivation in [write_derivation(*find_cells([name]))]
 }

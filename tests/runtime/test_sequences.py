@@ -6,10 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder
 from derive.mathematics.pipeline import write_derivation
-from derive.program.lower import lower
 
 random = np.random.default_rng(seed=1)
 LENGTHS = random.permutation([1] * 2 + [3] * 7 + [4] * 4)
@@ -19,7 +18,7 @@ N, T, D, M, H = len(LENGTHS), 4, 2, 1, 3
 @pytest.fixture(scope="module")
 def source():
     """The network.py of a cell with matrices and a target at every step."""
-    return print_network(lower(write_derivation(binary_adder.cell)))
+    return print_network(write_derivation(binary_adder.cell))
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from derive import CellError
-from derive.backends.numpy.modules import print_network, print_task_example
+from derive.backends.numpy.modules import print_task_example
+from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, character_model, lstm
 from derive.mathematics.pipeline import write_derivation
 from derive.output.task_checks import check_task
-from derive.program.lower import lower
 
 TEXT = "the cat sat on the mat, and that was that. " * 20
 
@@ -26,7 +26,7 @@ def sources():
     few = {binary_adder.cell: 3, character_model.cell: 2}
     return {
         cell.name: (
-            print_network(lower(write_derivation(cell))),
+            print_network(write_derivation(cell)),
             print_task_example(cell, replace(cell.example, epochs=epochs)),
         )
         for cell, epochs in few.items()
