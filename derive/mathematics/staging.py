@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sympy import Add, Expr, Function, Mul, S
+from sympy import Add, Expr, Function, Mul, S, tanh
 
 from derive.language.cell import Cell
-from derive.language.operations import Total
+from derive.language.operations import Total, logistic
 from derive.language.quantities import LOSS, Adjoint, At, Product, Quantity, Shorthand, State, T, indexed_of, k
 from derive.language.shapes import form_of
 from derive.mathematics.derivation import Backward, Equation, Forward, Range, Staged
 from derive.mathematics.ledger import Ledger
 from derive.mathematics.recurrence import flows_into
-from derive.mathematics.rules import ADJOINT, ADJOINT_STEP, AGAIN, HOIST, IN_BULK, STAGED
+from derive.mathematics.rules import ADJOINT, ADJOINT_STEP, AGAIN, HOIST, IN_BULK, LOGISTIC_AS_TANH, STAGED
 
 
 def stage(cell: Cell, forward: Forward, backward: Backward, ledger: Ledger) -> Staged:
@@ -71,6 +71,8 @@ class _Passes:
         at_T_less_1 = tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last)
         first = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first)
         gradients = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.gradients.values())
+        staged = (*hoisted, *run, *outputs, *finish, *hoisted_back, *run_back, *at_T, *at_T_less_1, *first, *gradients)
+        identity = self._logistic_as_tanh(staged)
         if self._named:
             self._ledger.remark("The names that are new, and what the code calls them:")
             rows = tuple((q, q.name, q.meaning) for q in self._named.values())
@@ -91,7 +93,17 @@ class _Passes:
             first,
             gradients,
             self._inputs(),
+            identity,
         )
+
+    def _logistic_as_tanh(self, staged: Iterable[Equation]) -> Equation | None:
+        """The identity by which every σ is computed, written for the first one; None where there is none."""
+        for equation in staged:
+            for call in sorted(equation.rhs.atoms(logistic), key=str):
+                right = S.Half + tanh(call.args[0] / 2) / 2
+                self._ledger.remark("Every logistic function is computed by the same identity:")
+                return self._ledger.equation(call, right, LOGISTIC_AS_TANH, over=equation.over)
+        return None
 
     def _restate(self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = ()) -> Equation:
         """The equation itself where its right-hand side is still the same, else a new one."""

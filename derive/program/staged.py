@@ -10,8 +10,7 @@ from sympy import S, Sum
 from derive.language.order import ordered_terms
 from derive.language.quantities import At, T, indexed_of, k
 from derive.mathematics.derivation import Derivation, Equation
-from derive.program.build import STEPS, Builder, Scope, size_of
-from derive.program.names import Namer
+from derive.program.build import STEPS, Builder, Scope
 from derive.program.nodes import BATCH, Add, Call, Dim, Dot, Function, Kind, Let, Loop, Module, Reduce, Statement
 from derive.program.sizes import Size
 from derive.program.walk import equations
@@ -32,17 +31,16 @@ STAGES = {
 """The functions of the program, in order, and what each computes."""
 
 
-def build_staged(derivation: Derivation, namer: Namer) -> Module:
+def build_staged(derivation: Derivation, scope: Scope) -> Module:
     """The value-level program of the fast code.
 
     Args:
         derivation: Its staged equations are printed.
-        namer: Gives the names; those of the user first.
+        scope: What each quantity is called.
     """
     cell, staged, forward = derivation.cell, derivation.staged, derivation.forward
-    for size in cell.dimensions:
-        namer.name(str(size))
-    scope = Scope(namer, cell.parameters)
+    for weight in cell.parameters:
+        scope.declare(weight)
     stepped = [*cell.inputs, *cell.computed, *(cell.targets if cell.target_at_every_step else ())]
     stepped += [equation.lhs.quantity for equation in _stages(derivation) if isinstance(equation.lhs, At)]
     for quantity in dict.fromkeys(stepped):
@@ -57,7 +55,7 @@ def build_staged(derivation: Derivation, namer: Namer) -> Module:
         "hoisted": _loops(staged.hoisted, build, Kind.ALL),
         "run": _loops(staged.run, build, Kind.SCAN, STEPS - (2 if own_last else 1)),
         "outputs": _loops(staged.outputs, build, Kind.ALL),
-        "finish": tuple(map(build.let, staged.finish)),
+        "finish": tuple(build.at(e, T) if e.over else build.let(e) for e in staged.finish),
         "loss_of": tuple(_loss(forward.loss, build)),
         "hoisted_back": _loops(staged.hoisted_back, build, Kind.ALL, None if own_last else STEPS - 1),
         "run_back": (
@@ -136,13 +134,13 @@ def _split_sums(gradients: Iterable[Equation], build: Builder) -> tuple[list[Sta
             inside = term.function if isinstance(term, Sum) else term
             value = build.expression(inside)
             if not indexed_of(inside):
-                times = (Dim(size_of(term.limits[0][2] - term.limits[0][1] + S.One)),) if isinstance(term, Sum) else ()
+                times = (Dim(build.scope.size(term.limits[0][2] - term.limits[0][1] + S.One)),) if isinstance(term, Sum) else ()
                 alone.append(Add(target, Call("multiply", (*times, value)) if times else value, of))
             elif isinstance(term, Sum):
                 _, first, last = term.limits[0]
                 over_batch = isinstance(value, Dot | Reduce) and BATCH in _summed(value)
                 kind = Kind.ALL if over_batch else Kind.SCAN
-                summed.append(Loop(k.name, size_of(first), size_of(last), False, kind, (Add(target, value, of),)))
+                summed.append(Loop(k.name, build.scope.size(first), build.scope.size(last), False, kind, (Add(target, value, of),)))
             else:
                 summed.append(Add(target, value, of))
     return alone, summed

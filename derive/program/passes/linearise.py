@@ -65,10 +65,16 @@ class Packs:
         column = column and type_of(value).axes != ()
         if (value, column) not in self._known:
             kind = Type(type_of(value).axes, batch=column)
-            buffer = Buffer(self._name(_stem(value)), kind, Role.PARAMETER, None, Life.CALL)
+            buffer = Buffer(self._free(value), kind, Role.PARAMETER, None, Life.CALL)
             self._known[value, column] = buffer
             self.made[buffer] = Pack(Ref(buffer), value, equations)
         return self._known[value, column]
+
+    def _free(self, value: Expression) -> str:
+        """A weight as it is keeps its own name; all else is named for what it is made of."""
+        stem = _stem(value)
+        taken = any(buffer.name == stem for buffer in self.made)
+        return stem if isinstance(value, Ref) and not taken else self._name(stem)
 
     def joined(self, several: list[Buffer], axis: int) -> Buffer:
         """The buffer of several beside one another."""
