@@ -95,6 +95,7 @@ class Window:
     Attributes:
         rows: The rows of every array by step, in a list; arrays of one step as they are.
         now: All steps of every array, 1, …, n.
+        beside: The matrices with those steps beside one another.
         before: The steps before them, 0, …, n - 1.
         after: The steps after them, 2, …, n + 1.
         totals: The sums over all windows.
@@ -107,7 +108,8 @@ class Window:
 
     def __init__(self, storage: Storage, sizes: Sizes, n: int, *, first: bool, last: bool) -> None:
         """Sets up the steps in the arrays of a storage."""
-        self.rows, (self.now, self.before, self.after) = storage.rows, storage.steps(n)
+        self.rows = storage.rows
+        self.now, self.before, self.after, self.beside = storage.steps(n)
         self.totals, self.target, self.sizes = Names(), None, sizes
         self.n, self.first, self.last = n, first, last
 
@@ -130,31 +132,26 @@ class Storage:
         self._beside = {name: shared[name] for name in arrays.beside}
         step = {name: shared[name] for name in arrays.step}
         stepped = {**kept, **{name: shared[name] for name in arrays.backward}}
-        self._parts_beside: dict[str, tuple[str, int, int]] = {}
         for name, (of, first, last, *split) in arrays.parts.items():
             if of in step:
                 step[name] = _blocks(step[of][first:last], 0, split)
-            elif of in self._beside:
-                self._parts_beside[name] = of, first, last
+            elif of in arrays.beside:
+                self._beside[name] = shared[of][first:last]
             else:
                 stepped[name] = _blocks(stepped[of][:, first:last], 1, split)
         self._stepped, self._N = stepped, N
         self.rows = Names(**{name: list(array) for name, array in stepped.items()}, **step)
-        self._steps: dict[int, tuple[Names, Names, Names]] = {}
+        self._steps: dict[int, tuple[Names, Names, Names, Names]] = {}
 
-    def steps(self, n: int) -> tuple[Names, Names, Names]:
-        """Every array at steps 1, …, n, at the steps before and at the steps after."""
+    def steps(self, n: int) -> tuple[Names, Names, Names, Names]:
+        """Every array at steps 1, …, n, at the steps before, at those after; and the matrices of those steps."""
         if n not in self._steps:
+            beside = {name: matrix[:, : n * self._N] for name, matrix in self._beside.items()}
+            steps = {name: matrix.reshape(-1, n, self._N).transpose(1, 0, 2) for name, matrix in beside.items()}
             now, before, after = (
-                Names(**{name: array[first : first + n] for name, array in self._stepped.items()})
-                for first in (1, 0, 2)
+                {name: array[first : first + n] for name, array in self._stepped.items()} for first in (1, 0, 2)
             )
-            for name, matrix in self._beside.items():
-                setattr(now, name, matrix[:, : n * self._N])
-            for name, (of, first, last) in self._parts_beside.items():
-                columns = self._beside[of][first:last, : n * self._N]
-                setattr(now, name, columns.reshape(last - first, n, self._N).transpose(1, 0, 2))
-            self._steps[n] = now, before, after
+            self._steps[n] = Names(**now, **steps), Names(**before), Names(**after), Names(**beside)
         return self._steps[n]
 
 
@@ -263,7 +260,8 @@ def value_and_gradient(
             stage(weights, window)
         if input_gradient is not None:
             network.input_adjoints(weights, window)
-            np.moveaxis(input_gradient, 0, -1)[end - n : end] = getattr(window.now, network.input_adjoint)
+            slope = input_gradient.transpose(*range(1, input_gradient.ndim), 0)
+            slope[end - n : end] = getattr(window.now, network.input_adjoint)
         end, later = end - n, window
     return value, network.gradient(weights, space.windows[0])
 
@@ -304,7 +302,7 @@ def _prepared(
     t = module.as_targets(t, shape, kind)
     if len(shape) > (1 if network.target is None else 2):
         t = np.swapaxes(t, -1, -2)
-    return space, network.packed(parameters, X.dtype), np.moveaxis(X, 0, -1), t
+    return space, network.packed(parameters, X.dtype), X.transpose(*range(1, X.ndim), 0), t
 
 
 def _run_forward(network: Network, weights: Names, space: Workspace, x: Array, t: Array) -> Number:

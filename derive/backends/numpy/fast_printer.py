@@ -130,6 +130,7 @@ class FastPrinter(Printer):
             "now": ("{}.now.{}", self._names.own("window")),
             "before": ("{}.before.{}", self._names.own("window")),
             "after": ("{}.after.{}", self._names.own("window")),
+            "beside": ("{}.beside.{}", self._names.own("window")),
             "window": ("{}.{}", self._names.own("window")),
             "sizes": ('{}.sizes["{}"]', self._names.own("window")),
         }
@@ -221,13 +222,15 @@ class FastPrinter(Printer):
         """All steps of a loop in bulk."""
         kind = {0: "now", -1: "before", 1: "after"}[(cast(Size, ref.step) - loop.index).constant]
         name = ref.symbol.name
-        local = self._local(kind, name, name if kind == "now" else self._names.own(name, kind))
+        is_matrix = isinstance(ref.symbol, Buffer) and ref.symbol.life is Life.BESIDE
+        word = "steps" if is_matrix else kind
+        local = self._local(kind, name, name if word == "now" else self._names.own(name, word))
         whole = loop.last == Size.of(self._names.own("n"))
         return local if whole else f"{local}[: {loop.last}]"
 
     def _matrix(self, side: Expression) -> str:
         """A factor whose steps are beside one another."""
-        local = self._local("now", cast(Ref, side).symbol.name)
+        local = self._local("beside", cast(Ref, side).symbol.name)
         loop = cast(Loop, self._loop)
         if loop.last == Size.of(self._names.own("n")):
             return local

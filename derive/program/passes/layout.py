@@ -207,14 +207,12 @@ class _Planner:
                     left, right = statement.value.left, statement.value.right
                     if statement.value.contracted == ((BATCH, BATCH),) and isinstance(right, Ref) and _is_row(right):
                         groups.setdefault(left, []).append(_symbol(right))
-        sources: dict[Symbol | None, int] = {}
+        sources: dict[Symbol, list[Symbol]] = {}
         for let in self._lets("run_back", Kind.SCAN):
-            sources.setdefault(self._source(let), len(sources))
-        rank = {_symbol(let.target): sources[self._source(let)] for let in self._lets("run_back", Kind.SCAN)}
-        joined = _joined(groups.values())
-        for group in joined:
-            group.sort(key=lambda delta: rank.get(delta, -1))
-        return joined
+            if (source := self._source(let)) is not None:
+                sources.setdefault(source, []).append(_symbol(let.target))
+        together = [set(each) for each in (*groups.values(), *sources.values())]
+        return [_side_by_side(group, together) for group in _joined(groups.values())]
 
     def _source(self, let: Let) -> Symbol | None:
         """The δ' where a statement is δ = λ δ', with λ from a loop in bulk."""
@@ -255,6 +253,22 @@ def _joined(groups: Iterable[Sequence[Symbol]]) -> list[list[Symbol]]:
         joined = [each for each in joined if each not in overlapping]
         joined.append(list(dict.fromkeys([*(one for each in overlapping for one in each), *group])))
     return joined
+
+
+def _side_by_side(members: list[Symbol], together: Iterable[set[Symbol]]) -> list[Symbol]:
+    """Members in an order in which each of some sets is a run of neighbours, as far as there is one.
+
+    Blocks are split by one set after another, so that its part of the first block and of the last one face each other.
+    """
+    blocks = [members]
+    for chosen in together:
+        touched = [number for number, block in enumerate(blocks) if chosen & set(block)]
+        for number in reversed(touched):
+            inside = [each for each in blocks[number] if each in chosen]
+            outside = [each for each in blocks[number] if each not in chosen]
+            parts = [outside, inside] if number == touched[0] else [inside, outside]
+            blocks[number : number + 1] = [part for part in parts if part]
+    return [each for block in blocks for each in block]
 
 
 def _stepped(node: Node) -> list[Ref]:

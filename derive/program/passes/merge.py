@@ -13,11 +13,11 @@ from typing import cast
 from derive.program.nodes import (
     Buffer,
     Call,
-    Concat,
     Dim,
     Dot,
     Expression,
     Gemm,
+    Kind,
     Let,
     Life,
     Literal,
@@ -30,9 +30,8 @@ from derive.program.nodes import (
 )
 from derive.program.passes.linearise import Packs
 from derive.program.passes.views import Views, are_neighbours
+from derive.program.sizes import Size
 from derive.program.walk import every
-
-__all__ = ["Concat", "merged"]
 
 
 def merged(module: Module, views: Views, packs: Packs) -> Module:
@@ -58,10 +57,11 @@ class _Operation:
 
 class _Merger:
     def __init__(self, views: Views, packs: Packs) -> None:
-        self._views, self._packs = views, packs
+        self._views, self._packs, self._kind = views, packs, Kind.SCAN
 
-    def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        """Statements, each with those after it that can join it."""
+    def body(self, body: tuple[Statement, ...], kind: Kind = Kind.SCAN) -> tuple[Statement, ...]:
+        """Statements, each with those after it that can join it; `kind` is that of the loop that they are in."""
+        self._kind = kind
         left = [self._within(statement) for statement in body]
         out: list[Statement] = []
         while left:
@@ -72,7 +72,12 @@ class _Merger:
         return tuple(out)
 
     def _within(self, statement: Statement) -> Statement:
-        return replace(statement, body=self.body(statement.body)) if isinstance(statement, Loop | When) else statement
+        outer = self._kind
+        if isinstance(statement, Loop | When):
+            kind = statement.kind if isinstance(statement, Loop) else outer
+            statement = replace(statement, body=self.body(statement.body, kind))
+        self._kind = outer
+        return statement
 
     def _group(self, head: Statement, others: list[Statement]) -> list[Statement]:
         """The longest run of neighbours around a statement that can be moved to it."""
@@ -112,9 +117,11 @@ class _Merger:
                 shared = shared or _is_array(column[0])
             elif not (_are_run(column) or self._are_packs(column)):
                 return False
-        is_product = isinstance(group[0], Gemm)
+        if isinstance(group[0], Gemm) or not shared:
+            return True
+        # In equal blocks, of which all read the same; in bulk the steps would stand before the blocks.
         sizes = {cast(View, each.target.symbol).size for each in operations}
-        return is_product or not shared or len(sizes) == 1
+        return len(sizes) == 1 and self._kind is Kind.SCAN
 
     def _are_packs(self, column: tuple[Expression, ...]) -> bool:
         return all(
@@ -206,9 +213,7 @@ def _overlap(one: Ref, other: Ref) -> bool:
     return not (_at_most(ends[0], b) or _at_most(ends[1], a))
 
 
-def _at_most(end: object, view: View) -> bool:
+def _at_most(end: Size, view: View) -> bool:
     """Whether an end is certainly not behind the first row of a view."""
-    from derive.program.sizes import Size
-
-    gap = view.first - cast(Size, end)
+    gap = view.first - end
     return gap.constant >= 0 and all(c >= 0 for _, c in gap.terms)

@@ -36,6 +36,10 @@ from derive.program.nodes import (
 from derive.program.passes.linearise import runs
 from derive.program.sizes import Size
 from derive.program.types import type_of
+from derive.program.walk import total
+
+
+STEPS, INDEX = Size.of("T") + 1, Size.of("k")
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,11 @@ def with_collected_sums(module: Module, name: Callable[[str], str]) -> Module:
         else:
             functions.append(function)
     body = tuple(
-        Let(Ref(gradient), _added(terms), tuple(sums.numbers[gradient])) for gradient, terms in sums.terms.items()
+        Let(Ref(gradient), total((False, term) for term in terms), tuple(sums.numbers[gradient]))
+        for gradient, terms in sums.terms.items()
     )
     functions.append(Function("gradient", (), tuple(sums.terms), body, "The gradients, when all steps are summed."))
     return replace(module, functions=tuple(functions))
-
-
-def _added(terms: list[Expression]) -> Expression:
-    from derive.program.walk import total
-
-    return total((False, term) for term in terms)
 
 
 def _collected(body: Iterable[Statement], sums: _Sums) -> tuple[Statement, ...]:
@@ -162,10 +161,15 @@ def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...],
     bare = {each.delta for each in outers if each.left is None}
     statements: list[Statement] = []
     done: list[_Outer] = []
+    beside = dict.fromkeys(_buffer(run[0]) for run in lefts_of)
+    rights: dict[Buffer | View, Buffer] = {}
+    for buffer in beside:
+        rights[buffer] = replace(buffer, name=sums.name("right"), role=Role.LOCAL, life=Life.BESIDE)
+        statements.append(Let(Ref(rights[buffer], INDEX), Ref(buffer, INDEX)))
     for run, lefts in lefts_of.items():
         with_ones = bool(bare & set(run))
         bare -= set(run)
-        statements += _product(run, lefts, with_ones, outers, done, sums)
+        statements += _product(run, lefts, with_ones, outers, done, rights[_buffer(run[0])], sums)
     left_over: list[Statement] = []
     for each in outers:
         if each not in done:
@@ -177,45 +181,59 @@ def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...],
 
 
 def _product(
-    run: tuple[Ref, ...], lefts: list[Expression], with_ones: bool, outers: list[_Outer], done: list[_Outer], sums: _Sums
+    run: tuple[Ref, ...],
+    lefts: list[Expression],
+    with_ones: bool,
+    outers: list[_Outer],
+    done: list[_Outer],
+    right: Buffer,
+    sums: _Sums,
 ) -> Iterable[Statement]:
     """One product of left factors with neighbouring adjoints."""
-    height, width = Size(), Size()
+    row_of, height = _blocks(lefts)
+    column_of, width = _blocks(run)
+    rows = Type((height + 1 if with_ones else height,), batch=True)
+    left_buffer = Buffer(sums.name("left"), rows, Role.LOCAL, STEPS, Life.BESIDE)
+    products = Buffer(sums.name("products"), Type((rows.axes[0], width)), Role.GRADIENT, None, Life.TOTAL)
     for left in lefts:
-        height += type_of(left).axes[0]
-    for delta in run:
-        width += type_of(delta).axes[0]
-    steps, index = Size.of("T") + 1, Size.of("k")
-    rows = height + 1 if with_ones else height
-    left_buffer, right_buffer = (
-        Buffer(sums.name(stem), Type((size,), batch=True), Role.LOCAL, steps, Life.BESIDE)
-        for stem, size in (("left", rows), ("right", width))
-    )
-    products = Buffer(sums.name("products"), Type((rows, width)), Role.GRADIENT, None, Life.TOTAL)
-    first, row_of = Size(), {}
-    for left in lefts:
-        size = type_of(left).axes[0]
         stem = left.symbol.name if isinstance(left, Ref) else "factor"
-        row_of[left] = (first, size)
-        yield Let(Ref(View(sums.name(f"left_{stem}"), left_buffer, first, size), index), left)
-        first += size
-    first, column_of = Size(), {}
-    for delta in run:
-        column_of[delta] = (first, type_of(delta).axes[0])
-        first += type_of(delta).axes[0]
-    whole = _joined(run)
-    yield Let(Ref(View(sums.name(f"right_{whole.symbol.name}"), right_buffer, Size(), width), index), whole)
+        yield Let(Ref(View(sums.name(f"left_{stem}"), left_buffer, *row_of[left]), INDEX), left)
     numbers: list[int] = []
     for each in outers:
-        if each.delta in column_of and (each.left in row_of or (each.left is None and with_ones)):
+        if each.delta in column_of and each not in done and (each.left in row_of or (each.left is None and with_ones)):
             done.append(each)
             numbers += each.of
             top, size = row_of[each.left] if each.left is not None else (height, None)
             left_part = Part(Ref(products), 0, top, size)
             term = Part(left_part, 0 if size is None else 1, *column_of[each.delta])
             sums.note(each.gradient, term, each.of)
-    value = Dot(Ref(left_buffer, index), Ref(right_buffer, index), ((BATCH, BATCH),))
+    columns = _within(run, right, width, sums)
+    value = Dot(Ref(left_buffer, INDEX), Ref(columns, INDEX), ((BATCH, BATCH),))
     yield Gemm(Ref(products), value, add=True, of=tuple(numbers))
+
+
+def _blocks(several: Iterable[Expression]) -> tuple[dict[Expression, tuple[Size, Size]], Size]:
+    """Where each of some rows begins when they are laid on one another, with its size; and their whole height."""
+    found, first = dict[Expression, tuple[Size, Size]](), Size()
+    for each in several:
+        size = type_of(each).axes[0]
+        found[each] = first, size
+        first += size
+    return found, first
+
+
+def _within(run: tuple[Ref, ...], right: Buffer, width: Size, sums: _Sums) -> Buffer | View:
+    """The rows of the right factor that some neighbours are copied to."""
+    first = run[0].symbol
+    if not isinstance(first, View) or width == right.type.axes[0]:
+        return right
+    return View(sums.name(f"{right.name}_{first.name}"), right, first.first, width)
+
+
+def _buffer(ref: Ref) -> Buffer:
+    place = ref.symbol.of if isinstance(ref.symbol, View) else ref.symbol
+    assert isinstance(place, Buffer)  # every adjoint of a step has been laid out
+    return place
 
 
 def _runs(deltas: list[Ref]) -> Iterable[list[Ref]]:
@@ -224,17 +242,3 @@ def _runs(deltas: list[Ref]) -> Iterable[list[Ref]]:
     yield from ([each] for each in deltas if not isinstance(each.symbol, View))
     for run in runs(view for view in views if isinstance(view, View)):
         yield [views[view] for view in run]
-
-
-def _joined(run: tuple[Ref, ...]) -> Ref:
-    """Neighbours as one: the buffer where they are all of it, else a view of their rows."""
-    if len(run) == 1:
-        return run[0]
-    first = run[0].symbol
-    assert isinstance(first, View)  # only views have neighbours
-    width = Size()
-    for each in run:
-        width += type_of(each).axes[0]
-    if width == first.of.type.axes[0]:
-        return Ref(first.of, run[0].step)
-    return Ref(View(f"{first.name}_to_{run[-1].symbol.name}", first.of, first.first, width), run[0].step)
