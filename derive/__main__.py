@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from derive.cell_files import find_cells, shipped
 from derive.errors import DeriveError, UsageError
-from derive.outputs import compile_pdf, differences, require_writable, shared_files, write
+from derive.outputs import compile_pdf, differences, require_writable, write
+from derive.package_files import print_index, shared_files
 from derive.pipeline import STEPS
 from derive.processes import derive_cells
 
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     for line, files_of_it in derive_cells(options.cells or shipped(), cells, options.steps):
         print(line)
         files |= files_of_it
+    files["index.html"] = print_index(files, options.out)
     if options.check:
         found = differences(files, options.out, others=bool(options.cells))
         cure = (
@@ -96,8 +98,7 @@ def run(options: argparse.Namespace) -> int:
         return 1 if found else 0
     changed = write(files, options.out)
     print(f"{len(files)} files in {options.out}, {len(changed) or 'none'} of them new or changed")
-    for cell in cells:
-        print(f"open {options.out / cell.name / 'derivation.html'}")
+    print(f"open {options.out / 'index.html'}")
     return 0
 
 

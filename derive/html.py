@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from html import escape
 
+from pylatexenc.latex2text import LatexNodes2Text
+
 from derive.derivation import Derivation
 from derive.document import Format, view
 from derive.latex import Formulas
 from derive.program import Program
 from derive.templating import render, tidy
+
+SUMMARY = "Backpropagation through time, derived from the description of the cell."
+"""What a page is about whose cell does not say what it is for."""
 
 
 class Html(Format):
@@ -38,7 +43,20 @@ class Html(Format):
         return f"<code>{escape(text)}</code>"
 
 
+class Plain(Html):
+    """Words alone, for places where MathJax does not look."""
+
+    def formula(self, latex: str) -> str:
+        """The formula in Unicode."""
+        return escape(LatexNodes2Text().latex_to_text(latex))
+
+    def code(self, text: str) -> str:
+        """The code as it is."""
+        return escape(text)
+
+
 def print_html(derivation: Derivation, program: Program) -> str:
     """The page."""
-    form = Html()
-    return tidy(render("derivation.html.j2", {**view(derivation, program, form), "form": form}))
+    form, description = Html(), Plain().text(derivation.cell.about) or SUMMARY
+    fields = {**view(derivation, program, form), "form": form, "description": description}
+    return tidy(render("derivation.html.j2", fields))

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
@@ -27,11 +26,9 @@ from derive.fast_code import print_network_fast
 from derive.figures import draw
 from derive.html import print_html
 from derive.jacobian_code import print_jacobian
-from derive.levenberg_marquardt_files import print_levenberg_marquardt, print_levenberg_marquardt_page
 from derive.lower import lower
 from derive.markdown import print_markdown
 from derive.modules import load, print_example, print_network, print_task_example
-from derive.optimizer_files import print_optimizers, print_optimizers_page
 from derive.templating import render
 from derive.tex import print_tex
 
@@ -95,26 +92,6 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
                 for ending, content in draw(entry, derivation, network).items():
                     files[f"{cell.name}/figures/{entry.name}.{ending}"] = content
     return files
-
-
-def shared_files(package: str) -> dict[str, bytes]:
-    """What all cells share: the trainer, its update rules, and MathJax for the pages.
-
-    Args:
-        package: The name of the output folder, for the words of its docstring.
-    """
-    files = {
-        entry.name: entry.read_bytes()
-        for entry in resources.files("derive.runtime").iterdir()
-        if entry.name.endswith(".py") and entry.name != "__init__.py"
-    }
-    files["__init__.py"] = formatted(render("package_init.py.j2", {"package": package})).encode()
-    files["optimizers.py"] = formatted(print_optimizers()).encode()
-    files["optimizers.md"] = print_optimizers_page().encode()
-    files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
-    files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()
-    mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
-    return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 
 
 def formatted(source: str) -> str:

@@ -15,14 +15,14 @@ from sympy import Symbol
 from derive.errors import Wrong
 from derive.optimizers import METHODS
 from derive.quantities import N, T
-from derive.runtime import tasks as runtime
-from derive.runtime.errors import InputError
 from derive.shapes import dimensions_of
+from derive.trainer.data import tasks as of_trainer
+from derive.trainer.errors import InputError
 
 if TYPE_CHECKING:
     from derive.cell import Cell, TaskExample
 
-TASKS = Path(__file__).parent / "runtime" / "tasks.py"
+TASKS = Path(__file__).parent / "trainer" / "data" / "tasks.py"
 
 
 @cache
@@ -47,7 +47,7 @@ def shapes_of_data(task: str, arguments: tuple[tuple[str, int], ...]) -> tuple[t
     Raises:
         InputError: The arguments do not go together.
     """
-    data = getattr(runtime, task)(**dict(arguments))
+    data = getattr(of_trainer, task)(**dict(arguments))
     return data.X.shape, data.t.shape
 
 

@@ -23,7 +23,7 @@ LAYERS = {
         "rules",
         "optimizers",
         "levenberg_marquardt",
-        "runtime",
+        "trainer",
         "reserved",
         "task_checks",
         "example_checks",
@@ -86,6 +86,7 @@ LAYERS = {
         "certify_jacobian",
         "figures",
         "outputs",
+        "package_files",
         "notebook",
     },
     "package": {"__init__"},
@@ -157,17 +158,6 @@ def test_a_cell_imports_what_a_user_would(path):
 )
 def test_generated_code_imports_numpy_and_itself(path):
     assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-@pytest.mark.parametrize("path", sorted((DERIVE / "runtime").glob("*.py")), ids=lambda path: path.stem)
-def test_the_trainer_imports_numpy_and_its_neighbours(path):
-    assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-def test_the_trainer_loads_matplotlib_only_to_draw():
-    source = "import sys; from derive.runtime import check, gradients, train; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_import_derive_loads_only_sympy_and_numpy():
