@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from derive import Cell
-from derive.__main__ import main
-from derive.cell_files import read_cell
-from derive.package_files import COMMANDS
+from derive.output.cell_files import read_cell
+from derive.output.command_line import main
+from derive.output.package import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 

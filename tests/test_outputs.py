@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from derive.__main__ import main
-from derive.derivation import Derivation, Ledger
-from derive.errors import DeriveError
-from derive.outputs import differences, files_of_cell, write
-from derive.package_files import print_index, shared_files
+from derive.language.errors import DeriveError
+from derive.mathematics.derivation import Derivation
+from derive.mathematics.ledger import Ledger
+from derive.output.command_line import main
+from derive.output.files import differences, files_of_cell, write
+from derive.output.package import print_index, shared_files
 
 ROOT = Path(__file__).parents[1]
 MARK = {"__init__.py": b'"""Written by `python -m derive`."""\n'}

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from derive.package_files import entry_points, methods, trainer
+from derive.output.package import entry_points, methods, trainer
 
 NETWORK = '''
 """s_k = s_{k-1} Wrec + x_k Wx, s_0 = 0; the loss is the mean of (s_T - t)^2."""

@@ -13,8 +13,8 @@ import pytest
 from conftest import make_package
 
 from derive.cells.linear import cell
-from derive.outputs import files_of_cell
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.output.files import files_of_cell
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import make_package
 
-from derive.__main__ import main
+from derive.output.command_line import main
 
 NAMES = ("data", "report")
 """Cells with the names of folders of the trainer."""

@@ -1,4 +1,4 @@
-"""Learning from the gradient: every method of optimizers.py, on all sequences at once or in batches."""
+"""Learning from the gradient: every method of update_rules.py, on all sequences at once or in batches."""
 
 from __future__ import annotations
 

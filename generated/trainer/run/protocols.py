@@ -7,7 +7,7 @@ from ..data.shapes import Array, Shape
 
 
 class Method(Protocol):
-    """What training needs of a method in optimizers.py."""
+    """What training needs of a method in update_rules.py."""
 
     learning_rate: float
 
