@@ -1,4 +1,7 @@
-"""The analytic gradient against a numeric one, entry by entry, from the command line: `python -m generated.check --help`."""
+"""The analytic gradient against a numeric one, entry by entry, from the command line.
+
+python -m generated.check --help
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""The size of the gradient on its way back through time, from the command line: `python -m generated.gradients --help`."""
+"""The size of the gradient on its way back through time, from the command line.
+
+python -m generated.gradients --help
+"""
 
 import sys
 

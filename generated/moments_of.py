@@ -1,4 +1,7 @@
-"""The moments of a data set that may be larger than memory, from the command line: `python -m generated.moments_of --help`."""
+"""The moments of a data set that may be larger than memory, from the command line.
+
+python -m generated.moments_of --help
+"""
 
 import sys
 

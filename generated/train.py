@@ -1,4 +1,7 @@
-"""Training a derived network, from the command line: `python -m generated.train --help`."""
+"""Training a derived network, from the command line.
+
+python -m generated.train --help
+"""
 
 import sys
 

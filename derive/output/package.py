@@ -40,11 +40,8 @@ def shared_files(package: str) -> dict[str, bytes]:
     Returns:
         The content of each file by its path within the output folder.
     """
-    texts = {
-        "__init__.py": render("output/templates/package_init.py.j2", {"package": package}),
-        **entry_points(package),
-        **methods(),
-    }
+    init = render("output/templates/package_init.py.j2", {"package": package})
+    texts = {"__init__.py": init, **entry_points(package), **methods()}
     mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
     return {
         **{path: (formatted(text) if path.endswith(".py") else text).encode() for path, text in texts.items()},
@@ -68,10 +65,9 @@ def trainer() -> dict[str, bytes]:
 
 def entry_points(package: str) -> dict[str, str]:
     """The commands' modules at the top of a package, by path."""
+    template = "output/templates/entry_point.py.j2"
     return {
-        f"{command}.py": render(
-            "output/templates/entry_point.py.j2", {"package": package, "command": command, "summary": summary}
-        )
+        f"{command}.py": render(template, {"package": package, "command": command, "summary": summary})
         for command, summary in COMMANDS.items()
     }
 

@@ -1,1 +1,4 @@
-"""How weights are improved: update rules, and Levenberg–Marquardt; written by `python -m derive`, on paper beside it."""
+"""How weights are improved: update rules, and Levenberg–Marquardt, as code and on paper.
+
+Written by `python -m derive`.
+"""
