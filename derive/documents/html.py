@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-from pylatexenc.latex2text import LatexNodes2Text
-
 from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
@@ -48,6 +46,9 @@ class Plain(Html):
 
     def formula(self, latex: str) -> str:
         """The formula in Unicode."""
+        # Imported here, so that what prints nothing does not load it.
+        from pylatexenc.latex2text import LatexNodes2Text
+
         return escape(LatexNodes2Text().latex_to_text(latex))
 
     def code(self, text: str) -> str:
