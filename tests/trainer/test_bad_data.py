@@ -9,7 +9,7 @@ TABLE = "1,0,0,1\n1,1,0,2\n1,1,1,3\n"
 COMMAS = ": write commas, and a point in a number, as in 0.5,1"
 
 READS_TEXT = """
-from ..tasks import next_character
+from ..trainer.data.tasks import next_character
 
 TASK = next_character(steps=4, seed=0)
 """

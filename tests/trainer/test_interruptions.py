@@ -82,18 +82,19 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("module", "function"), [("train", "write_weights"), ("checkpoints", "save"), ("train", "show")]
+    ("module", "function"),
+    [("commands.train", "write_weights"), ("run.checkpoints", "save"), ("commands.train", "show")],
 )
 def test_a_signal_while_the_end_is_written_loses_nothing(net, data, files, monkeypatch, number, module, function):
     words, paths = files("run")
-    undisturbed = getattr(net.module(module), function)
+    undisturbed = getattr(net.module(f"trainer.{module}"), function)
 
     def disturbed(*arguments):
         signal.raise_signal(number)
         signal.raise_signal(number)
         return undisturbed(*arguments)
 
-    monkeypatch.setattr(net.module(module), function, disturbed)
+    monkeypatch.setattr(net.module(f"trainer.{module}"), function, disturbed)
     done = net.main("linear", "--data", data, *LEARNING, "--epochs", 7, *words)
     assert epoch_of(paths["--checkpoint"]) >= 0
     assert set(json.loads(paths["--output"].read_text())) == {"Wx", "Wrec"}
