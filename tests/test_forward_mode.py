@@ -19,7 +19,6 @@ from derive import (
     State,
     T,
     Target,
-    forward_mode,
     k,
     logistic,
     logistic_cross_entropy,
@@ -34,6 +33,7 @@ from derive.certify.gradient import check_against_diff, is_zero
 from derive.certify.jacobian import check_jacobian
 from derive.language.operations import BatchMean, Total
 from derive.language.quantities import N
+from derive.mathematics import forward_mode
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.least_squares import squared
 from derive.mathematics.pipeline import write_derivation

@@ -96,6 +96,16 @@ def test_imports_point_one_way(folder):
     assert wrong == {(module, needed) for module, needed in STILL_IMPORTED if folder_of(module) == folder}
 
 
+def test_only_the_ledger_makes_equations():
+    made = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Equation"
+    }
+    assert made == {"mathematics.ledger"}
+
+
 def test_no_two_modules_need_each_other():
     def reach(module: str) -> set[str]:
         seen: set[str] = set()
