@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from derive.language.errors import DeriveError
+from derive.language.names import RESERVED_FILES
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.ledger import Ledger
 from derive.output.command_line import main
@@ -215,6 +216,11 @@ def test_the_mark_is_in_every_folder_that_is_written(files):
     of_trainer = {f"trainer/{part}/__init__.py" for part in ("data", "run", "report", "commands")}
     assert inits.keys() == OURS.keys() | of_trainer
     assert all("`python -m derive`" in text for name, text in inits.items() if name not in of_trainer)
+
+
+def test_no_cell_may_have_the_name_of_what_is_beside_the_cells(files):
+    at_the_top = {path.partition("/")[0].partition(".")[0] for path in files}
+    assert at_the_top - {"linear", "__init__"} == RESERVED_FILES
 
 
 def test_a_file_that_has_its_content_already_is_not_written_again(tmp_path):

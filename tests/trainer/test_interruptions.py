@@ -100,7 +100,7 @@ def test_a_signal_while_the_end_is_written_loses_nothing(net, data, files, monke
     assert set(json.loads(paths["--output"].read_text())) == {"Wx", "Wrec"}
     assert "weights        Wx=" in done.out
     # A signal while a checkpoint is written ends the training behind it.
-    assert done.code == (EXIT_CODES[number] if module == "checkpoints" else 0)
+    assert done.code == (EXIT_CODES[number] if module == "run.checkpoints" else 0)
     assert "Traceback" not in done.err
 
 
