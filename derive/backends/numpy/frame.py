@@ -78,7 +78,8 @@ class Frame:
         """A function's lines: what it unpacks, the sizes, and the program's own."""
         function = self._functions[name]
         records = [each for each in function.parameters if isinstance(each, Record)]
-        return [*self._header(function, records), *Printer(records, dtype=self._network.names.dtype).lines(function.body)]
+        printer = Printer(records, dtype=self._network.names.dtype)
+        return [*self._header(function, records), *printer.lines(function.body)]
 
     def _header(self, function: Function, records: Iterable[Record]) -> list[str]:
         network, used = self._network, free(function.body)
