@@ -19,10 +19,9 @@ from ruff import find_ruff_bin
 from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
+from derive.backends.numpy.methods import print_levenberg_marquardt, print_update_rules
 from derive.backends.numpy.modules import print_example, print_task_example
 from derive.backends.numpy.network_code import network_of, print_network
-from derive.backends.numpy.update_rules_code import print_optimizers
 from derive.backends.templating import render
 from derive.certify.certificate import certify
 from derive.certify.fast import check_fast
@@ -120,7 +119,7 @@ def shared_files(package: str) -> dict[str, bytes]:
         if entry.name.endswith(".py") and entry.name != "__init__.py"
     }
     files["__init__.py"] = formatted(render("output/templates/package_init.py.j2", {"package": package})).encode()
-    files["optimizers.py"] = formatted(print_optimizers()).encode()
+    files["optimizers.py"] = formatted(print_update_rules()).encode()
     files["optimizers.md"] = print_optimizers_page().encode()
     files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
     files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()

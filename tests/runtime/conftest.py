@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from derive.backends.numpy.update_rules_code import print_optimizers
+from derive.backends.numpy.methods import print_update_rules
 
 RUNTIME = Path(__file__).parents[2] / "derive" / "runtime"
 
@@ -182,7 +182,7 @@ def bare_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     (folder / "__init__.py").touch()
     for source in RUNTIME.glob("*.py"):
         shutil.copy(source, folder)
-    (folder / "optimizers.py").write_text(print_optimizers(), encoding="utf-8")
+    (folder / "optimizers.py").write_text(print_update_rules(), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert name not in sys.modules

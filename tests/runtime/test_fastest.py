@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import RUNTIME
 
-from derive.backends.numpy.update_rules_code import print_optimizers
+from derive.backends.numpy.methods import print_update_rules
 from derive.cells.linear import cell
 from derive.mathematics.pipeline import write_derivation
 from derive.output.files import files_of_cell
@@ -26,7 +26,7 @@ def package(tmp_path_factory):
     folder = root / "fast_net"
     shutil.copytree(RUNTIME, folder)
     (folder / "__init__.py").touch()
-    (folder / "optimizers.py").write_text(print_optimizers(), encoding="utf-8")
+    (folder / "optimizers.py").write_text(print_update_rules(), encoding="utf-8")
     for path, content in files_of_cell(write_derivation(cell)).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

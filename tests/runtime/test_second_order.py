@@ -13,7 +13,7 @@ import pytest
 from conftest import Package
 
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
+from derive.backends.numpy.methods import print_levenberg_marquardt
 from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
