@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
-from derive.backends.numpy.fast_code import print_network_fast
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.backends.numpy.network_code import print_network
 from derive.certify.code import draw_numbers
 from derive.certify.fast import check_fast

@@ -15,7 +15,7 @@ from derive.language.errors import CertificateError
 from derive.program.loading import load_package
 
 WINDOWS = (None, 1)
-"""How many bytes a window may have: as many as the module allows, and so few that windows are as short as can be."""
+"""How many bytes a window may have: as many as it has unless told, and so few that windows are as short as can be."""
 
 
 def check_fast(cell: Cell, network: str, fast: str) -> dict[str, Any]:
@@ -63,15 +63,12 @@ def check_fast(cell: Cell, network: str, fast: str) -> dict[str, Any]:
 
 def ways(module: Any, parameters: Any, X: np.ndarray, t: np.ndarray) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """The loss, every gradient and that of the inputs, for each way of cutting the steps; twice in one workspace."""
-    allowed = module.WINDOW_BYTES
-    for recompute, window in product((False, True), WINDOWS):
-        module.WINDOW_BYTES = window or allowed
-        space = module.Workspace()
+    for recompute, window_bytes in product((False, True), WINDOWS):
+        space = module.Workspace(window_bytes)
         for call in ("first", "second"):
             slope = np.full(X.shape, np.nan)
             with np.errstate(all="ignore"):
                 value, gradient = module.value_and_gradient(
                     parameters, X, t, space, recompute=recompute, input_gradient=slope
                 )
-            yield f"{len(space.lengths)} windows, recompute={recompute}, {call} call", (value, *gradient, slope)
-    module.WINDOW_BYTES = allowed
+            yield f"{len(space.windows)} windows, recompute={recompute}, {call} call", (value, *gradient, slope)

@@ -13,7 +13,7 @@ from derive.program.nodes import Buffer, Function, Loop, Module, Ref, View
 from derive.program.passes.layout import laid_out
 from derive.program.passes.linearise import Packs, linearised
 from derive.program.passes.merge import merged
-from derive.program.passes.sums import with_collected_sums
+from derive.program.passes.sums import with_collected_sums, with_split_sums
 from derive.program.passes.tanh import with_tanh
 from derive.program.passes.views import Views
 from derive.program.passes.windows import N_STEPS, in_windows
@@ -41,7 +41,8 @@ def fast(derivation: Derivation, namer: Namer) -> Fast:
     scope = Scope(namer)
     values = build_staged(derivation, scope)
     identity = derivation.staged.logistic_as_tanh
-    module = with_tanh(values, identity.number) if identity is not None else values
+    module = with_split_sums(values)
+    module = with_tanh(module, identity.number) if identity is not None else module
     module = laid_out(in_windows(module), namer.name)
     module = with_collected_sums(module, namer.name)
     views, packs = Views(namer.name), Packs(namer.name)

@@ -11,7 +11,7 @@ from derive.language.order import ordered_terms
 from derive.language.quantities import At, T, indexed_of, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.program.build import STEPS, Builder, Scope
-from derive.program.nodes import BATCH, Add, Call, Dim, Dot, Function, Kind, Let, Loop, Module, Reduce, Statement
+from derive.program.nodes import Add, Call, Dim, Function, Kind, Let, Loop, Module, Reduce, Statement
 from derive.program.sizes import Size
 from derive.program.walk import equations
 
@@ -138,13 +138,8 @@ def _split_sums(gradients: Iterable[Equation], build: Builder) -> tuple[list[Sta
                 alone.append(Add(target, Call("multiply", (*times, value)) if times else value, of))
             elif isinstance(term, Sum):
                 _, first, last = term.limits[0]
-                over_batch = isinstance(value, Dot | Reduce) and BATCH in _summed(value)
-                kind = Kind.ALL if over_batch else Kind.SCAN
-                summed.append(Loop(k.name, build.scope.size(first), build.scope.size(last), False, kind, (Add(target, value, of),)))
+                line = Add(target, value, of)
+                summed.append(Loop(k.name, build.scope.size(first), build.scope.size(last), False, Kind.SCAN, (line,)))
             else:
                 summed.append(Add(target, value, of))
     return alone, summed
-
-
-def _summed(value: Dot | Reduce) -> tuple[int, ...]:
-    return value.axes if isinstance(value, Reduce) else tuple(ours for ours, _ in value.contracted)

@@ -50,7 +50,7 @@ def print_network_fast(derivation: Derivation) -> str:
 class _Frame:
     def __init__(self, derivation: Derivation) -> None:
         namer = Namer((*FIXED, *HELPERS, *UFUNCS.values()))
-        self._cell = derivation.cell
+        self._cell, self._staged = derivation.cell, derivation.staged
         self._fast: Fast = fast(derivation, namer)
         self._names = Locals(namer)
         self._module = self._fast.storage
@@ -124,9 +124,8 @@ class _Frame:
         )
 
     def _input_adjoint(self) -> str:
-        """The array that the last stage writes."""
-        written = free(self._functions["input_adjoints"].body).written
-        return written[-1].name
+        """The array of the derivative with respect to the inputs."""
+        return self._fast.scope.of(self._staged.inputs[0].lhs.quantity).name
 
     # --- arrays ---
 

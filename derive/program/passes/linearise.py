@@ -16,6 +16,7 @@ from derive.program.nodes import (
     Buffer,
     Call,
     Concat,
+    Dim,
     Dot,
     Equations,
     Expression,
@@ -109,6 +110,7 @@ class Linear:
         self._depth = 0
         self._index: Size | None = None  # of the loop in bulk that is rewritten, if it is one
         self._of: Equations = ()
+        self._columns = True  # rows of weights beside sequences are columns
         self._out: list[Statement] = []
 
     def body(self, body: Iterable[Statement]) -> tuple[Statement, ...]:
@@ -130,8 +132,10 @@ class Linear:
             case Let(Ref(Buffer() | View()) as target, value, of):
                 self._of = of
                 self.write(value, target)
-            case Let(_, value) | Add(Ref(Symbol()), value):
+            case Let(Ref(Symbol() as symbol), value) | Add(Ref(Symbol() as symbol), value):
+                self._columns = symbol.role is not Role.GRADIENT
                 self._out.append(replace(statement, value=self._packed_within(value)))
+                self._columns = True
             case Add(Ref() as target, value, of):
                 self._of = of
                 self._add(target, value)
@@ -152,25 +156,29 @@ class Linear:
             case Call("power", (base, Literal(Fraction(numerator=2, denominator=1)))):
                 where = self._operand(base, out, out)
                 self._let(out, Call("multiply", (where, where)))
-            case Dot(left, right, ((_, axis),)):
-                factor = right if axis == 1 else Transpose(right)
-                matrix = Ref(self._packs.of(_settled(factor), self._of))
-                source = self._operand(left, None, out)
-                self._out.append(Gemm(out, Dot(matrix, source, ((1, 0),)), of=self._of))
+            case Dot(left):
+                product = Dot(self._matrix(value), self._operand(left, None, out), ((1, 0),))
+                self._out.append(Gemm(out, product, of=self._of))
+            case Call(_, (argument,)):
+                self._let(out, replace(value, args=(self._operand(argument, out, out),)))
             case Call(_, args) | RowWise(_, args):
-                places = [self._operand(arg, out if len(args) == 1 and _fits(arg, out) else None, out) for arg in args]
-                self._let(out, replace(value, args=tuple(places)))
+                self._let(out, replace(value, args=self._operands(args, out)))
             case Reduce(_, inside):
                 self._let(out, replace(value, of=self._operand(inside, None, out)))
             case _:
                 self._let(out, self._packed_within(value))
 
+    def _matrix(self, dot: Dot) -> Ref:
+        """The matrix that a product with sequences is, with the sequences last: Wᵀ x for x W."""
+        factor = dot.right if dot.contracted[0][1] == 1 else Transpose(dot.right)
+        return Ref(self._packs.of(_settled(factor), self._of))
+
     def _add(self, target: Ref, value: Expression) -> None:
         """Adds to a sum over the windows."""
         match value:
             case Dot(left, right):
-                sides = [self._operand(each, None, None) for each in (left, right)]
-                value = replace(value, left=sides[0], right=sides[1])
+                left, right = self._operands((left, right), None)
+                value = replace(value, left=left, right=right)
             case Reduce(_, inside):
                 value = replace(value, of=self._operand(inside, None, None))
             case _:
@@ -190,12 +198,19 @@ class Linear:
         """Where a simple value is."""
         if type_of(value).batch or not any(isinstance(each, Ref) for each in every(value)):
             return value
-        return Ref(self._packs.of(value, self._of, column=True))
+        if any(isinstance(each, Dim) for each in every(value)):  # how many sequences there are, the weights do not say
+            return self._with_parts_packed(value)
+        return Ref(self._packs.of(value, self._of, column=self._columns))
 
     def _packed_within(self, value: Expression) -> Expression:
         """An expression with what is made of weights packed."""
         if not type_of(value).batch and not any(_is_place(each) for each in every(value)):
             return self._atom(value)
+        if isinstance(value, Dot) and not type_of(value.right).batch:
+            return Dot(self._matrix(value), self._packed_within(value.left), ((1, 0),))
+        return self._with_parts_packed(value)
+
+    def _with_parts_packed(self, value: Expression) -> Expression:
         changes: dict[Expression, Expression] = {}
         for part in parts(value):
             changes[cast(Expression, part)] = self._packed_within(cast(Expression, part))
@@ -213,6 +228,15 @@ class Linear:
         else:
             self.write(value, out)
         return out
+
+    def _operands(self, values: Iterable[Expression], target: Ref | None) -> tuple[Expression, ...]:
+        """Where several values are, all at a time."""
+        before, found = self._depth, []
+        for value in values:
+            found.append(self._operand(value, None, target))
+            self._depth += not self._is_simple(value)
+        self._depth = before
+        return tuple(found)
 
     def _spare(self, kind: Type, target: Ref | None) -> Ref:
         """An array for a value in between; for a part of a stack the same part of an array beside it."""

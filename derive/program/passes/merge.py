@@ -136,7 +136,9 @@ class _Merger:
         is_product = isinstance(group[0], Gemm)
         shared = any(len(set(column)) == 1 and _is_array(column[0]) for column in columns[1:])
         split = len(group) if shared and not is_product else None
-        target, *operands = (self._joined(column, split) for column in columns)
+        target, *operands = (
+            self._joined(column, split, is_matrix=is_product and number == 1) for number, column in enumerate(columns)
+        )
         of = tuple(dict.fromkeys(number for each in group for number in each.of))
         if is_product:
             value = cast(Gemm, group[0]).value
@@ -144,8 +146,8 @@ class _Merger:
         value = cast(Call, cast(Let, group[0]).value)
         return Let(cast(Ref, target), replace(value, args=tuple(operands)), of)
 
-    def _joined(self, column: tuple[Expression, ...], split: int | None) -> Expression:
-        if len(set(column)) == 1:
+    def _joined(self, column: tuple[Expression, ...], split: int | None, *, is_matrix: bool = False) -> Expression:
+        if len(set(column)) == 1 and not is_matrix:
             return column[0]
         refs = [cast(Ref, each) for each in column]
         if self._are_packs(column):

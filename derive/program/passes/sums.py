@@ -13,6 +13,7 @@ from derive.program.nodes import (
     BATCH,
     Add,
     Buffer,
+    Call,
     Dot,
     Equations,
     Expression,
@@ -29,6 +30,7 @@ from derive.program.nodes import (
     Role,
     Statement,
     Symbol,
+    Transpose,
     Type,
     View,
     When,
@@ -36,7 +38,7 @@ from derive.program.nodes import (
 from derive.program.passes.linearise import runs
 from derive.program.sizes import Size
 from derive.program.types import type_of
-from derive.program.walk import total
+from derive.program.walk import terms, total
 
 
 STEPS, INDEX = Size.of("T") + 1, Size.of("k")
@@ -48,7 +50,7 @@ class _Outer:
 
     gradient: Symbol
     left: Expression | None
-    delta: Ref
+    delta: Expression
     of: Equations
 
 
@@ -104,6 +106,58 @@ def with_collected_sums(module: Module, name: Callable[[str], str]) -> Module:
     return replace(module, functions=tuple(functions))
 
 
+def with_split_sums(module: Module) -> Module:
+    """The program with each term of a gradient added by itself, in bulk where it is a sum over the sequences.
+
+    Args:
+        module: At the level of values.
+    """
+
+    def split(statement: Statement) -> Iterable[Statement]:
+        match statement:
+            case Loop(_, _, _, _, _, (Add() as add,)):
+                for term in _terms(add.value):
+                    kind = Kind.ALL if _is_over_batch(term) else Kind.SCAN
+                    yield replace(statement, kind=kind, body=(replace(add, value=term),))
+            case Add(_, value):
+                yield from (replace(statement, value=term) for term in _terms(value))
+            case _:
+                yield statement
+
+    functions = [
+        replace(function, body=tuple(part for statement in function.body for part in split(statement)))
+        if function.name == "sum_over_time"
+        else function
+        for function in module.functions
+    ]
+    return replace(module, functions=tuple(functions))
+
+
+def _terms(value: Expression) -> Iterable[Expression]:
+    """The terms of a gradient; what is subtracted or transposed is so in its factors."""
+    for minus, term in terms(value):
+        match term:
+            case Transpose(inner):
+                for part in _terms(Call("negative", (inner,)) if minus else inner):
+                    is_outer = isinstance(part, Dot) and part.contracted == ((BATCH, BATCH),)
+                    yield Dot(part.right, part.left, part.contracted) if is_outer else Transpose(part)
+            case Dot(_, right) if minus:
+                yield replace(term, right=Call("negative", (right,)))
+            case Reduce(_, inner) if minus:
+                yield replace(term, of=Call("negative", (inner,)))
+            case _:
+                yield Call("negative", (term,)) if minus else term
+
+
+def _is_over_batch(value: Expression) -> bool:
+    match value:
+        case Dot(_, _, contracted):
+            return contracted == ((BATCH, BATCH),)
+        case Reduce("sum", _, axes):
+            return BATCH in axes
+    return False
+
+
 def _collected(body: Iterable[Statement], sums: _Sums) -> tuple[Statement, ...]:
     out: list[Statement] = []
     outers: dict[tuple[Size, Size], list[_Outer]] = {}
@@ -144,16 +198,16 @@ def _retargeted(body: Iterable[Statement], sums: _Sums) -> tuple[Statement, ...]
 def _outer(gradient: Symbol, value: Expression, of: Equations) -> _Outer | None:
     """A term Lᵀ δ or δ of rows, summed over the sequences; None for another."""
     match value:
-        case Dot(left, Ref() as delta, ((-1, -1),)) if len(type_of(left).axes) == len(type_of(delta).axes) == 1:
+        case Dot(left, delta, ((-1, -1),)) if len(type_of(left).axes) == len(type_of(delta).axes) == 1:
             return _Outer(gradient, left, delta, of)
-        case Reduce("sum", Ref() as delta, (-1,)) if len(type_of(delta).axes) == 1:
+        case Reduce("sum", delta, (-1,)) if len(type_of(delta).axes) == 1:
             return _Outer(gradient, None, delta, of)
     return None
 
 
 def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...], list[Statement]]:
     """The products of some gradients, and what is summed by itself."""
-    lefts_of: dict[tuple[Ref, ...], list[Expression]] = {}
+    lefts_of: dict[tuple[Expression, ...], list[Expression]] = {}
     for left in dict.fromkeys(each.left for each in outers if each.left is not None):
         mine = {each.delta: each for each in outers if each.left == left}
         for run in _runs(list(mine)):
@@ -161,15 +215,16 @@ def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...],
     bare = {each.delta for each in outers if each.left is None}
     statements: list[Statement] = []
     done: list[_Outer] = []
-    beside = dict.fromkeys(_buffer(run[0]) for run in lefts_of)
-    rights: dict[Buffer | View, Buffer] = {}
-    for buffer in beside:
-        rights[buffer] = replace(buffer, name=sums.name("right"), role=Role.LOCAL, life=Life.BESIDE)
-        statements.append(Let(Ref(rights[buffer], INDEX), Ref(buffer, INDEX)))
+    rights: dict[Expression, Buffer] = {}
     for run, lefts in lefts_of.items():
+        source = _whole(run[0])
+        if source not in rights:
+            kind = type_of(source)
+            rights[source] = Buffer(sums.name("right"), kind, Role.LOCAL, STEPS, Life.BESIDE)
+            statements.append(Let(Ref(rights[source], INDEX), source))
         with_ones = bool(bare & set(run))
         bare -= set(run)
-        statements += _product(run, lefts, with_ones, outers, done, rights[_buffer(run[0])], sums)
+        statements += _product(run, lefts, with_ones, outers, done, rights[source], sums)
     left_over: list[Statement] = []
     for each in outers:
         if each not in done:
@@ -181,7 +236,7 @@ def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...],
 
 
 def _product(
-    run: tuple[Ref, ...],
+    run: tuple[Expression, ...],
     lefts: list[Expression],
     with_ones: bool,
     outers: list[_Outer],
@@ -222,23 +277,24 @@ def _blocks(several: Iterable[Expression]) -> tuple[dict[Expression, tuple[Size,
     return found, first
 
 
-def _within(run: tuple[Ref, ...], right: Buffer, width: Size, sums: _Sums) -> Buffer | View:
+def _within(run: tuple[Expression, ...], right: Buffer, width: Size, sums: _Sums) -> Buffer | View:
     """The rows of the right factor that some neighbours are copied to."""
-    first = run[0].symbol
+    first = run[0].symbol if isinstance(run[0], Ref) else None
     if not isinstance(first, View) or width == right.type.axes[0]:
         return right
     return View(sums.name(f"{right.name}_{first.name}"), right, first.first, width)
 
 
-def _buffer(ref: Ref) -> Buffer:
-    place = ref.symbol.of if isinstance(ref.symbol, View) else ref.symbol
-    assert isinstance(place, Buffer)  # every adjoint of a step has been laid out
-    return place
+def _whole(delta: Expression) -> Expression:
+    """The buffer that an adjoint is a part of, at its step; itself where it is no part."""
+    if isinstance(delta, Ref) and isinstance(delta.symbol, View):
+        return Ref(delta.symbol.of, delta.step)
+    return delta
 
 
-def _runs(deltas: list[Ref]) -> Iterable[list[Ref]]:
+def _runs(deltas: list[Expression]) -> Iterable[list[Expression]]:
     """Adjoints as runs of neighbours."""
-    views = {each.symbol: each for each in deltas if isinstance(each.symbol, View)}
-    yield from ([each] for each in deltas if not isinstance(each.symbol, View))
+    views = {each.symbol: each for each in deltas if isinstance(each, Ref) and isinstance(each.symbol, View)}
+    yield from ([each] for each in deltas if not any(each is view for view in views.values()))
     for run in runs(view for view in views if isinstance(view, View)):
         yield [views[view] for view in run]

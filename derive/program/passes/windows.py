@@ -29,7 +29,7 @@ def in_windows(module: Module) -> Module:
 
 
 def _in_window(function: Function) -> Function:
-    if function.name == "start":  # it is called for the first window only
+    if function.name in ("start", "penalties"):  # they are run once
         return function
     body = [(_condition(statement), _local(statement)) for statement in function.body]
     merged: list[Statement] = []
