@@ -18,10 +18,10 @@ def work_of(module: Module) -> tuple[Entry, ...]:
     ]
     return (
         Remark(
-            """Line by line, the equations above take this much work per step, for all $N$ sequences. An operation is
-            an addition, a multiplication, a division or a power of two numbers, and a matrix product that sums $n$
-            terms takes $n$ multiplications and $n - 1$ additions for each entry. What a line reads and writes is moved,
-            8 bytes for each number."""
+            """Line by line, `network.py` takes this much work per step, for all $N$ sequences. An operation is an
+            addition, a multiplication, a division or a power of two numbers; an entry of a matrix product that sums $n$
+            terms takes $n$ multiplications and $n - 1$ additions. The bytes moved are those that each line reads and
+            writes, 8 for each number."""
         ),
         Table(("function", "operations", "values of functions", "bytes moved"), tuple(rows)),
     )

@@ -6,6 +6,9 @@ from test_cost import counted, expected
 
 from derive import derive
 from derive.cells import linear, lstm, tanh
+from derive.documents.html import print_html
+from derive.documents.markdown import print_markdown
+from derive.documents.tex import print_tex
 from derive.documents.work import work_of
 from derive.program.cost import cost_of, loops, per_step
 from derive.program.network import network
@@ -33,3 +36,9 @@ def test_a_derivation_states_the_work_of_a_step(programs):
     assert str(per_step(loop).functions) == "5 N H"
     # Four gates, each x W, h W and two additions; c of three operations; h of one.
     assert str(per_step(loop).operations) == "8 N D H + 8 N H^2 + 4 N H"
+
+
+@pytest.mark.parametrize("printed", [print_markdown, print_tex, print_html])
+def test_every_format_shows_it(programs, printed):
+    text = printed(derive(linear.cell), programs["linear"])
+    assert all(amount in text for amount in ("3 N", "24 N + 16", "32 N + 32"))
