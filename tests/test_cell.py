@@ -95,7 +95,7 @@ DATA_AND_NAMES = {
     "the example's input is nan": example(X=((1, 0), (float("nan"), 1))),
     "the example's target is infinite": example(t=(1, float("inf"))),
     "the cell is called like the trainer": {"name": "train"},
-    "the cell is called like a module of the trainer": {"name": "weights"},
+    "the cell is called like the folder of the methods": {"name": "methods"},
 }
 
 

@@ -10,6 +10,9 @@ from derive.documents.latex import Formulas
 from derive.mathematics.derivation import Derivation
 from derive.program.nodes import Module
 
+SUMMARY = "Backpropagation through time, derived from the description of the cell."
+"""What a page is about whose cell does not say what it is for."""
+
 
 class Html(Format):
     """Words, formulas and references in HTML.
@@ -38,7 +41,23 @@ class Html(Format):
         return f"<code>{escape(text)}</code>"
 
 
+class Plain(Html):
+    """Words alone, for places where MathJax does not look."""
+
+    def formula(self, latex: str) -> str:
+        """The formula in Unicode."""
+        # Imported here, so that what prints nothing does not load it.
+        from pylatexenc.latex2text import LatexNodes2Text
+
+        return escape(LatexNodes2Text().latex_to_text(latex))
+
+    def code(self, text: str) -> str:
+        """The code as it is."""
+        return escape(text)
+
+
 def print_html(derivation: Derivation, module: Module) -> str:
     """The page."""
-    form = Html()
-    return tidy(render("documents/templates/derivation.html.j2", {**view(derivation, module, form), "form": form}))
+    form, description = Html(), Plain().text(derivation.cell.about) or SUMMARY
+    fields = {**view(derivation, module, form), "form": form, "description": description}
+    return tidy(render("documents/templates/derivation.html.j2", fields))

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
@@ -19,7 +18,6 @@ from ruff import find_ruff_bin
 from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.methods import print_levenberg_marquardt, print_update_rules
 from derive.backends.numpy.modules import print_example, print_task_example
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.templating import render
@@ -28,10 +26,8 @@ from derive.certify.fast import check_fast
 from derive.certify.jacobian import check_jacobian
 from derive.documents.figures import draw
 from derive.documents.html import print_html
-from derive.documents.levenberg_marquardt_page import print_levenberg_marquardt_page
 from derive.documents.markdown import print_markdown
 from derive.documents.tex import print_tex
-from derive.documents.update_rules_page import print_optimizers_page
 from derive.language.cell import Cell
 from derive.language.errors import DeriveError
 from derive.language.example import Example, TaskExample
@@ -105,26 +101,6 @@ def example_of(cell: Cell) -> str | None:
         case TaskExample():
             return formatted(print_task_example(cell, cell.example))
     return None
-
-
-def shared_files(package: str) -> dict[str, bytes]:
-    """What all cells share: the trainer, its update rules, and MathJax for the pages.
-
-    Args:
-        package: The name of the output folder, for the words of its docstring.
-    """
-    files = {
-        entry.name: entry.read_bytes()
-        for entry in resources.files("derive.runtime").iterdir()
-        if entry.name.endswith(".py") and entry.name != "__init__.py"
-    }
-    files["__init__.py"] = formatted(render("output/templates/package_init.py.j2", {"package": package})).encode()
-    files["optimizers.py"] = formatted(print_update_rules()).encode()
-    files["optimizers.md"] = print_optimizers_page().encode()
-    files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
-    files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()
-    mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
-    return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 
 
 def formatted(source: str) -> str:

@@ -211,7 +211,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
         parameters.Wy,
     )
     i, f, g, o, c, y = trace.i, trace.f, trace.g, trace.o, trace.c, trace.y
-    T, N, dtype, H, M = len(c) - 1, c.shape[1], c.dtype, c.shape[2], y.shape[2]
+    T, N, dtype, H, M = len(i) - 1, i.shape[1], i.dtype, i.shape[2], y.shape[2]
     t = as_targets(t, (N, M), dtype)
     delta_zi = np.zeros((T + 1, N, H), dtype)
     delta_i = np.zeros((T + 1, N, H), dtype)
@@ -335,8 +335,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    c, y = trace.c, trace.y
-    T, N, dtype, M = len(c) - 1, c.shape[1], c.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (14)
     return value
@@ -352,7 +352,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
         adjoints.delta_zo,
         adjoints.delta_y,
     )
-    T, dtype, H, D, M = len(c) - 1, c.dtype, c.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], c.shape[2], delta_y.shape[2]
     gradient_pi = np.zeros((H,), dtype)
     gradient_pf = np.zeros((H,), dtype)
     gradient_po = np.zeros((H,), dtype)

@@ -106,7 +106,7 @@ def print_update_rules() -> str:
         "starts": _starts,
         "number": number,
     }
-    return render("backends/numpy/templates/optimizers.py.j2", fields)
+    return render("backends/numpy/templates/update_rules.py.j2", fields)
 
 
 def print_levenberg_marquardt() -> str:
