@@ -91,7 +91,7 @@ def training(epochs: int) -> Any:
 def deriving(steps: int) -> Any:
     """The seconds for the derivation of the linear cell with so many steps written out; or why there are none."""
     from derive.cells.linear import cell
-    from derive.pipeline import write_derivation
+    from derive.mathematics.pipeline import write_derivation
 
     began = time.perf_counter()
     try:

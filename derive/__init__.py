@@ -3,7 +3,7 @@
     >>> from derive.cells.linear import cell
     >>> derive.derive(cell)          # in a notebook: the derivation, typeset
 
-A cell is described with the names below; `derive.cell.Cell` says how.
+A cell is described with the names below; `derive.language.cell.Cell` says how.
 """
 
 import os
@@ -11,11 +11,12 @@ import os
 # SymPy remembers its last 1,000 results unless told otherwise: too few for hundreds of steps written out.
 os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")
 
-from derive.cell import Cell, Example, Landscape, TaskExample
-from derive.errors import CellError, CertificateError, DeriveError
-from derive.notebook import derive
-from derive.operations import logistic, logistic_cross_entropy, mean, softmax_cross_entropy, softplus, total
-from derive.quantities import Dimension, Input, Intermediate, Label, N, Parameter, State, T, Target, k
+from derive.language.cell import Cell
+from derive.language.errors import CellError, CertificateError, DeriveError
+from derive.language.example import Example, Landscape, TaskExample
+from derive.language.operations import logistic, logistic_cross_entropy, mean, softmax_cross_entropy, softplus, total
+from derive.language.quantities import Dimension, Input, Intermediate, Label, N, Parameter, State, T, Target, k
+from derive.output.notebook import derive
 
 __all__ = [
     "Cell",

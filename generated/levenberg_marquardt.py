@@ -1,7 +1,7 @@
 """Levenberg–Marquardt: how the weights move when the residuals and their Jacobian are known.
 
-Written by `make derive` from the equations in derive/levenberg_marquardt.py, which levenberg_marquardt.md shows on
-paper: a line is an equation.
+Written by `make derive` from the equations in derive/methods/levenberg_marquardt.py, which levenberg_marquardt.md shows
+on paper: a line is an equation.
 
 K. Levenberg, A method for the solution of certain non-linear problems in least squares (1944); with every weight
 measured by its column: D. W. Marquardt, An algorithm for least-squares estimation of nonlinear parameters (1963).

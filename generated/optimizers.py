@@ -1,6 +1,6 @@
 """Update rules: how a weight moves when its gradient is known.
 
-Written by `make derive` from the equations in derive/optimizers.py, which optimizers.md shows on paper:
+Written by `make derive` from the equations in derive/methods/update_rules.py, which optimizers.md shows on paper:
 a line is an equation. A function moves one weight, a number or an array, entry by entry.
 """
 

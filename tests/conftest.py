@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from derive import derive
 from derive.cells.linear import cell
-from derive.derivation import Derivation
+from derive.mathematics.derivation import Derivation
 
 # The same examples every time, so that a change is to blame for a failure; the nightly run looks for new ones.
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)

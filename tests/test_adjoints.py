@@ -25,10 +25,10 @@ from derive import (
     softplus,
     total,
 )
-from derive.adjoints import partial, partial_of_loss, pullback
-from derive.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
-from derive.quantities import Adjoint, At, N, Product, Quantity, Transpose, quantity_of, varies_by_sequence
-from derive.shapes import form_of
+from derive.language.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
+from derive.language.quantities import Adjoint, At, N, Product, Quantity, Transpose, quantity_of, varies_by_sequence
+from derive.language.shapes import form_of
+from derive.mathematics.pullbacks import partial, partial_of_loss, pullback
 
 W, U = Parameter("W"), Parameter("U")
 x, s, t = Input("x"), State("s"), Target("t")

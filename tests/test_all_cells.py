@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from ruff import find_ruff_bin
 
-from derive.__main__ import find_cells
-from derive.cell import Cell
-from derive.certify_code import draw_numbers
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.outputs import files_of_cell, formatted
-from derive.pipeline import write_derivation
-from derive.quantities import Label
+from derive.backends.numpy.modules import print_network
+from derive.certify.code import draw_numbers
+from derive.language.cell import Cell
+from derive.language.quantities import Label
+from derive.mathematics.pipeline import write_derivation
+from derive.output.cell_files import find_cells
+from derive.output.files import files_of_cell, formatted
+from derive.program.loading import load
+from derive.program.lower import lower
 
 ROOT = Path(__file__).parents[1]
 CELLS = {cell.name: cell for cell in find_cells([])}
@@ -104,9 +105,9 @@ def test_the_cells_are_derived_to_the_same_bytes_in_any_order():
     """Here in one order, in another process in the other: what SymPy keeps of one cell must not show in another."""
     program = """if True:
         import hashlib, sys
-        from derive.__main__ import find_cells
-        from derive.outputs import files_of_cell
-        from derive.pipeline import write_derivation
+        from derive.output.cell_files import find_cells
+        from derive.output.files import files_of_cell
+        from derive.mathematics.pipeline import write_derivation
         for cell in find_cells(sys.argv[1:]):
             for name, content in files_of_cell(write_derivation(cell)).items():
                 print(name, hashlib.sha256(content).hexdigest())

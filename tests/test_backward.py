@@ -22,14 +22,14 @@ from derive import (
     softmax_cross_entropy,
     total,
 )
+from derive.backends.numpy.modules import print_network
 from derive.cells import binary_adder, gru, lstm, lstm_peephole, vanilla_rnn
-from derive.certify import certify
-from derive.derivation import Derivation, Equation
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
-from derive.quantities import atoms_of, quantity_of
-from derive.rules import ADJOINT, ADJOINT_START, SOFTMAX_CROSS_ENTROPY, SUBSTITUTE
+from derive.certify.certificate import certify
+from derive.language.quantities import atoms_of, quantity_of
+from derive.mathematics.derivation import Derivation, Equation
+from derive.mathematics.pipeline import write_derivation
+from derive.mathematics.rules import ADJOINT, ADJOINT_START, SOFTMAX_CROSS_ENTROPY, SUBSTITUTE
+from derive.program.lower import lower
 
 D, H, M = map(Dimension, "DHM")
 W, U, V, b = Parameter("W", shape=(H, H)), Parameter("U", shape=(D, H)), Parameter("V", shape=(H, M)), Parameter("b")

@@ -8,8 +8,8 @@ import pytest
 from sympy import Eq
 
 from derive import CellError, Intermediate, Parameter, T, k, mean
-from derive.lower import lower
-from derive.modules import print_network
+from derive.backends.numpy.modules import print_network
+from derive.program.lower import lower
 from tests.cell_mistakes import MISTAKES
 from tests.tiny_cell import U, W, c, called, described, equations, example, inner, outer, s, square, start, t, x, z
 

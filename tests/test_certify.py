@@ -10,19 +10,19 @@ import pytest
 from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
 from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
+from derive.backends.numpy.modules import print_network
 from derive.cells import character_model, vanilla_rnn
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
-from derive.certify import certify
-from derive.certify_code import check_code
-from derive.certify_equations import check_equation, points_for
-from derive.certify_gradient import check_against_diff
-from derive.derivation import Derivation, Equation
-from derive.lower import lower
-from derive.modules import print_network
-from derive.operations import BatchSum, Partial
-from derive.points import number_of_classes
-from derive.rules import ADJOINT, SUM_OF_PATHS, Relation
-from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.certify.certificate import certify
+from derive.certify.code import check_code
+from derive.certify.equations import check_equation, points_for
+from derive.certify.gradient import check_against_diff
+from derive.certify.points import number_of_classes
+from derive.language.operations import BatchSum, Partial
+from derive.mathematics.derivation import Derivation, Equation
+from derive.mathematics.rules import ADJOINT, SUM_OF_PATHS, Relation
+from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.program.lower import lower
 
 LINEAR = derive(cell)
 ASSIGNMENTS = [equation for equation in LINEAR.equations if equation.rule.relation is Relation.BECOMES]

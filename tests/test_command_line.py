@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from derive import Cell
-from derive.__main__ import main
-from derive.cell_files import read_cell
+from derive.output.cell_files import read_cell
+from derive.output.command_line import main
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,11 +13,9 @@ import pytest
 from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
 from derive import DeriveError, N, T, derive, k
+from derive.backends.numpy.modules import print_network
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
-from derive.derivation import Derivation, Dots, Equation, Remark, Table
-from derive.lower import lower
-from derive.modules import print_network
-from derive.operations import (
+from derive.language.operations import (
     BatchMean,
     BatchSum,
     Determinant,
@@ -28,9 +26,11 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, At
-from derive.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
-from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.language.quantities import LOSS, Adjoint, At
+from derive.mathematics.derivation import Derivation, Dots, Equation, Remark, Table
+from derive.mathematics.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
+from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.program.lower import lower
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t

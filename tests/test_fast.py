@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
-from derive.certify_code import draw_numbers
-from derive.certify_fast import check_fast
-from derive.errors import CellError, CertificateError
-from derive.fast_code import print_network_fast
-from derive.lower import lower
-from derive.modules import load_package, print_network
-from derive.pipeline import write_derivation
+from derive.backends.numpy.fast_code import print_network_fast
+from derive.backends.numpy.modules import print_network
+from derive.certify.code import draw_numbers
+from derive.certify.fast import check_fast
+from derive.language.errors import CellError, CertificateError
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load_package
+from derive.program.lower import lower
 from tests.test_random_cells import REFUSED, cells
 
 NAMES = (

@@ -26,20 +26,20 @@ from derive import (
     mean,
     total,
 )
-from derive.__main__ import find_cells
-from derive.certify import certify
-from derive.certify_code import check_beside
-from derive.certify_gradient import check_against_diff, is_zero
-from derive.certify_jacobian import check_jacobian
-from derive.derivation import Derivation
-from derive.jacobian_code import print_jacobian
-from derive.least_squares import squared
-from derive.lower import lower
-from derive.modules import print_network
-from derive.operations import BatchMean, Total
-from derive.pipeline import write_derivation
-from derive.quantities import N
-from derive.unroll import loss_of_steps, right_hand_sides
+from derive.backends.numpy.jacobian_code import print_jacobian
+from derive.backends.numpy.modules import print_network
+from derive.certify.certificate import certify
+from derive.certify.code import check_beside
+from derive.certify.gradient import check_against_diff, is_zero
+from derive.certify.jacobian import check_jacobian
+from derive.language.operations import BatchMean, Total
+from derive.language.quantities import N
+from derive.mathematics.derivation import Derivation
+from derive.mathematics.least_squares import squared
+from derive.mathematics.pipeline import write_derivation
+from derive.mathematics.unroll import loss_of_steps, right_hand_sides
+from derive.output.cell_files import find_cells
+from derive.program.lower import lower
 
 a, b, w, v = (Parameter(name) for name in "abwv")
 x, t, s, c = Input("x"), Target("t"), State("s"), State("c")

@@ -21,11 +21,12 @@ from derive import (
     mean,
     softplus,
 )
-from derive.certify import certify
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.operations import ELEMENTWISE
-from derive.pipeline import write_derivation
+from derive.backends.numpy.modules import print_network
+from derive.certify.certificate import certify
+from derive.language.operations import ELEMENTWISE
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load
+from derive.program.lower import lower
 
 W, x, z, s, t = Parameter("W"), Input("x"), Intermediate("z"), State("s"), Target("t")
 

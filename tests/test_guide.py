@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from derive.__main__ import main
-from derive.outputs import files_of_cell
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.output.command_line import main
+from derive.output.files import files_of_cell
 
 GUIDE = (Path(__file__).parents[1] / "docs/write_your_own_cell.md").read_text(encoding="utf-8")
 CELL = re.search(r"```python\n(.*?)```", GUIDE, re.S)[1]

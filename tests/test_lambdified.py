@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from derive import cells
-from derive.certify_code import draw_numbers
-from derive.lambdified import Lambdified
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.pipeline import write_derivation
+from derive.backends.numpy.lambdified import Lambdified
+from derive.backends.numpy.modules import print_network
+from derive.certify.code import draw_numbers
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load
+from derive.program.lower import lower
 
 NAMES = [module.name for module in pkgutil.iter_modules(cells.__path__)]
 

@@ -10,11 +10,9 @@ import pytest
 from sympy import Abs, Add, Expr, Integer, Matrix, Mul, Rational, S, Sum, Symbol, Tuple, exp, eye, log, sin, sqrt, tanh
 
 from derive import Input, Intermediate, N, Parameter, State, T, Target, derive, k
-from derive.adjoints import partial
 from derive.cells.linear import W_rec, W_x, cell
-from derive.derivation import Equation, Range
-from derive.latex import DEEPEST, LONGEST_PRODUCT, Formulas
-from derive.operations import (
+from derive.documents.latex import DEEPEST, LONGEST_PRODUCT, Formulas
+from derive.language.operations import (
     BatchMean,
     BatchSum,
     Chain,
@@ -28,8 +26,10 @@ from derive.operations import (
     Total,
     UpdateJacobian,
 )
-from derive.quantities import LOSS, Adjoint, LearningRate
-from derive.rules import Relation, Rule
+from derive.language.quantities import LOSS, Adjoint, LearningRate
+from derive.mathematics.derivation import Equation, Range
+from derive.mathematics.pullbacks import partial
+from derive.mathematics.rules import Relation, Rule
 
 W, U, upper = Parameter("W"), Parameter("U"), Parameter("P", "P^{a}")
 x, z, s, t = Input("x"), Intermediate("z"), State("s"), Target("t")

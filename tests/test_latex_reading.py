@@ -1,4 +1,4 @@
-"""A formula is read as what it was written from: LaTeX, parsed by the convention at the top of `derive/latex.py`.
+"""A formula is read as what it was written from: LaTeX, parsed by the convention at the top of `latex.py`.
 
 There are three sequences with rows of three numbers, and all weights are 3 × 3: no misreading is caught by its shape.
 """
@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from sympy import Add, Eq, Expr, Function, Mul, Pow, Rational, nsimplify, sqrt, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, N, Parameter, State, T, Target, k, logistic, mean, total
-from derive.latex import Formulas
-from derive.operations import BatchOuter, BatchSum, EntrySum, logistic_cross_entropy
-from derive.pipeline import write_derivation
-from derive.quantities import Adjoint, Product, Transpose
+from derive.documents.latex import Formulas
+from derive.language.operations import BatchOuter, BatchSum, EntrySum, logistic_cross_entropy
+from derive.language.quantities import Adjoint, Product, Transpose
+from derive.mathematics.pipeline import write_derivation
 
 H = Dimension("H")
 h, y = State("h", "H", shape=(H,)), Intermediate("y", r"Y_a", shape=(H,))

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from derive import DeriveError, Parameter, State, k
-from derive.__main__ import main
-from derive.latex import Formulas
+from derive.documents.latex import Formulas
+from derive.output.command_line import main
 
 
 @pytest.mark.parametrize(

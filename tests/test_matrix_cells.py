@@ -29,14 +29,15 @@ from derive import (
     softplus,
     total,
 )
-from derive.certify import certify
-from derive.derivation import Derivation
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.operations import BatchSum, Softmax
-from derive.pipeline import write_derivation
-from derive.quantities import Product, Quantity
-from derive.rules import SUBSTITUTE
+from derive.backends.numpy.modules import print_network
+from derive.certify.certificate import certify
+from derive.language.operations import BatchSum, Softmax
+from derive.language.quantities import Product, Quantity
+from derive.mathematics.derivation import Derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.mathematics.rules import SUBSTITUTE
+from derive.program.loading import load
+from derive.program.lower import lower
 
 D, H, M = (Dimension(name) for name in "DHM")
 Wx, Wh, b = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("b", shape=(H,))

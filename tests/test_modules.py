@@ -25,12 +25,13 @@ from derive import (
     softplus,
     total,
 )
-from derive.certify_code import check_code
-from derive.lambdified import Lambdified
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.pipeline import write_derivation
-from derive.quantities import N
+from derive.backends.numpy.lambdified import Lambdified
+from derive.backends.numpy.modules import print_network
+from derive.certify.code import check_code
+from derive.language.quantities import N
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load
+from derive.program.lower import lower
 
 D, H, M = (Dimension(name) for name in "DHM")
 w, a, x, s, t = Parameter("w"), Parameter("a"), Input("x"), State("s"), Target("t")

@@ -15,19 +15,19 @@ from sympy import Add, Expr, Function, I, Mul, Pow, S, Sum, expand
 from sympy.matrices import MatrixBase
 
 from derive import CertificateError
-from derive.__main__ import find_cells
-from derive.adjoints import partial
-from derive.certify_code import check_code
-from derive.certify_equations import check_equation, points_for
-from derive.derivation import Derivation
-from derive.lower import lower
-from derive.modules import print_network
-from derive.operations import BatchMean, BatchOuter, BatchSum, Chain, EntrySum, Marked, Partial
-from derive.pipeline import write_derivation
-from derive.quantities import At, Product, Transpose
-from derive.rules import ADJOINT, Relation
-from derive.shapes import ShapeError, form_of
-from derive.unroll import right_hand_sides
+from derive.backends.numpy.modules import print_network
+from derive.certify.code import check_code
+from derive.certify.equations import check_equation, points_for
+from derive.language.operations import BatchMean, BatchOuter, BatchSum, Chain, EntrySum, Marked, Partial
+from derive.language.quantities import At, Product, Transpose
+from derive.language.shapes import ShapeError, form_of
+from derive.mathematics.derivation import Derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.mathematics.pullbacks import partial
+from derive.mathematics.rules import ADJOINT, Relation
+from derive.mathematics.unroll import right_hand_sides
+from derive.output.cell_files import find_cells
+from derive.program.lower import lower
 
 SUMS_AND_PRODUCTS = (Add, Mul, Chain, Product)
 WRAPPERS = (Function, BatchMean, BatchSum, EntrySum, Transpose, Product, BatchOuter, Add, Mul, Chain)

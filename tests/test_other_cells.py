@@ -9,14 +9,14 @@ import pytest
 from sympy import Eq, Rational, cos, exp, sin, tanh
 
 from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, derive, k, mean
-from derive.certify import certify
-from derive.certify_equations import check_equation, points_for
-from derive.certify_gradient import check_against_diff
-from derive.derivation import Derivation, Table
-from derive.lower import lower
-from derive.modules import print_network
-from derive.rules import CHAIN
-from derive.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.backends.numpy.modules import print_network
+from derive.certify.certificate import certify
+from derive.certify.equations import check_equation, points_for
+from derive.certify.gradient import check_against_diff
+from derive.mathematics.derivation import Derivation, Table
+from derive.mathematics.rules import CHAIN
+from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.program.lower import lower
 
 W, U, b, start = Parameter("W"), Parameter("U"), Parameter("b"), Parameter("start", "w_0")
 x, z, y = Input("x"), Intermediate("z"), Intermediate("y")

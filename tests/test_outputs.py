@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from derive.__main__ import main
-from derive.derivation import Derivation, Ledger
-from derive.errors import DeriveError
-from derive.outputs import differences, files_of_cell, shared_files, write
+from derive.language.errors import DeriveError
+from derive.mathematics.derivation import Derivation
+from derive.mathematics.ledger import Ledger
+from derive.output.command_line import main
+from derive.output.files import differences, files_of_cell, shared_files, write
 
 ROOT = Path(__file__).parents[1]
 MARK = {"__init__.py": b'"""Written by `python -m derive`."""\n'}

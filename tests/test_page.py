@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from derive.__main__ import main
-from derive.derivation import Derivation
+from derive.mathematics.derivation import Derivation
+from derive.output.command_line import main
 
 
 @pytest.fixture(scope="module")

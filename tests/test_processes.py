@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from derive.__main__ import main
-from derive.errors import CellError
+from derive.language.errors import CellError
+from derive.output.command_line import main
 
 ROOT = Path(__file__).parents[1]
 

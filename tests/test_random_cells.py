@@ -33,16 +33,18 @@ from derive import (
     softplus,
     total,
 )
-from derive.certify import certify
-from derive.certify_code import complex_step, draw_numbers
-from derive.html import print_html
-from derive.lower import lower
-from derive.markdown import print_markdown
-from derive.modules import load, print_network
-from derive.pipeline import write_derivation
-from derive.points import NUDGE, is_real, point_of
-from derive.quantities import LOSS, Product, Quantity, Shape, atoms_of, quantity_of
-from derive.tex import print_tex
+from derive.backends.numpy.modules import print_network
+from derive.certify.certificate import certify
+from derive.certify.code import complex_step, draw_numbers
+from derive.certify.points import is_real
+from derive.documents.html import print_html
+from derive.documents.markdown import print_markdown
+from derive.documents.tex import print_tex
+from derive.language.points import NUDGE, point_of
+from derive.language.quantities import LOSS, Product, Quantity, Shape, atoms_of, quantity_of
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load
+from derive.program.lower import lower
 
 D, H, G, M = map(Dimension, "DHGM")
 BOUND = 1e-10

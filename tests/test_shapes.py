@@ -24,9 +24,9 @@ from derive import (
     softplus,
     total,
 )
-from derive.operations import BatchOuter, BatchSum
-from derive.quantities import LOSS, Adjoint, LearningRate, Product, Transpose
-from derive.shapes import Form, ShapeError, dimensions_of, form_of
+from derive.language.operations import BatchOuter, BatchSum
+from derive.language.quantities import LOSS, Adjoint, LearningRate, Product, Transpose
+from derive.language.shapes import Form, ShapeError, dimensions_of, form_of
 
 D, H, M = (Dimension(name) for name in "DHM")
 a, b = Parameter("a"), Parameter("b", shape=(H,))

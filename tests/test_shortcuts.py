@@ -10,13 +10,14 @@ import pytest
 from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
-from derive.certify import certify
-from derive.certify_code import check_beside
-from derive.data_sums_code import print_closed_form, print_descent, print_moments
-from derive.errors import CertificateError
-from derive.lower import lower
-from derive.modules import load_package, print_example, print_network
-from derive.pipeline import write_derivation
+from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
+from derive.backends.numpy.modules import print_example, print_network
+from derive.certify.certificate import certify
+from derive.certify.code import check_beside
+from derive.language.errors import CertificateError
+from derive.mathematics.pipeline import write_derivation
+from derive.program.loading import load_package
+from derive.program.lower import lower
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
 
@@ -249,6 +250,7 @@ def test_descent_is_training_on_the_example(modules):
 @pytest.mark.parametrize("name", ["closed_form.py", "moments.py", "descent.py"])
 def test_the_certificate_finds_a_changed_line(linear, sources, name):
     network, others = sources
+    example = print_example(linear.cell, linear.cell.example)
     lines = others[name].splitlines()
     numbered = [i for i, line in enumerate(lines) if re.search(r"# \(\d+\)$", line) and "=" in line]
     assert numbered
@@ -257,7 +259,7 @@ def test_the_certificate_finds_a_changed_line(linear, sources, name):
         code, _, number = right.rpartition("  # ")
         changed = [*lines[:i], f"{left}{equals}1.0625 * ({code})  # {number}", *lines[i + 1 :]]
         with pytest.raises(CertificateError, match=name):
-            check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)})
+            check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)}, example)
 
 
 @pytest.mark.parametrize("factor", [Rational(1, 2), Rational(1, 3), Rational(-1, 2), Rational(2, 3), 2, -1])

@@ -23,16 +23,16 @@ from derive import (
     softmax_cross_entropy,
     total,
 )
-from derive.__main__ import find_cells
-from derive.adjoints import THROUGH
-from derive.derivation import Derivation, Table
-from derive.document import Format
-from derive.equation_checks import IN_A_STEP
-from derive.laws import LAWS, table_of_laws
-from derive.markdown import Markdown
-from derive.operations import ELEMENTWISE, logistic_cross_entropy
-from derive.pipeline import write_derivation
-from derive.symbols import table_of_quantities
+from derive.documents.document import Format
+from derive.documents.markdown import Markdown
+from derive.language.checks.equations import IN_A_STEP
+from derive.language.operations import ELEMENTWISE, logistic_cross_entropy
+from derive.mathematics.derivation import Derivation, Table
+from derive.mathematics.laws import LAWS, table_of_laws
+from derive.mathematics.pipeline import write_derivation
+from derive.mathematics.pullbacks import THROUGH
+from derive.mathematics.symbols import table_of_quantities
+from derive.output.cell_files import find_cells
 
 CELLS = {cell.name: cell for cell in find_cells([])}
 D, H, M = (Dimension(name) for name in "DHM")

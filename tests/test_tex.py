@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from derive.__main__ import main
-from derive.derivation import Derivation
+from derive.mathematics.derivation import Derivation
+from derive.output.command_line import main
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern latexmk"

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from derive.__main__ import find_cells
-from derive.cell import Cell
-from derive.lower import lower
-from derive.modules import load, print_network
-from derive.pipeline import write_derivation
-from derive.quantities import Label
+from derive.backends.numpy.modules import print_network
+from derive.language.cell import Cell
+from derive.language.quantities import Label
+from derive.mathematics.pipeline import write_derivation
+from derive.output.cell_files import find_cells
+from derive.program.loading import load
+from derive.program.lower import lower
 
 CELLS = {cell.name: cell for cell in find_cells([])}
 BOUND = 1e-10

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from derive.optimizer_files import print_optimizers
+from derive.backends.numpy.update_rules_code import print_optimizers
 
 RUNTIME = Path(__file__).parents[2] / "derive" / "runtime"
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from conftest import NETWORK
 
+from derive.backends.numpy.data_sums_code import print_moments
+from derive.backends.numpy.jacobian_code import print_jacobian
+from derive.backends.numpy.modules import print_network
 from derive.cells import linear, vanilla_rnn
-from derive.data_sums_code import print_moments
-from derive.jacobian_code import print_jacobian
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.program.lower import lower
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import LEARNING, epoch_of, interrupt_after
 
-from derive.optimizers import METHODS
+from derive.methods.update_rules import METHODS
 
 OPTIONS = {
     "all sequences": (),

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from derive.optimizer_files import print_optimizers_page
-from derive.optimizers import CLIPPING
+from derive.documents.update_rules_page import print_optimizers_page
+from derive.methods.update_rules import CLIPPING
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e200], ids=["short", "long", "so long that its square overflows"])

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from conftest import RUNTIME
 
+from derive.backends.numpy.update_rules_code import print_optimizers
 from derive.cells.linear import cell
-from derive.optimizer_files import print_optimizers
-from derive.outputs import files_of_cell
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.output.files import files_of_cell
 
 
 @pytest.fixture(scope="module")

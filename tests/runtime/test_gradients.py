@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from derive.backends.numpy.modules import print_network
 from derive.cells import binary_adder, linear
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.program.lower import lower
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sympy import Function, Symbol, expand, sqrt
 
-from derive import optimizers
-from derive.optimizer_files import print_optimizers_page
-from derive.optimizers import METHODS
+from derive.documents.update_rules_page import print_optimizers_page
+from derive.methods import update_rules
+from derive.methods.update_rules import METHODS
 
 GRADIENTS = (0.5, -2.0, 1e-3, 3.0, 0.0, 0.0, -1.0, -0.5, -0.1)
 """They keep their sign, change it, and are 0."""
@@ -129,16 +129,16 @@ def test_a_method_is_documented_with_source_and_usual_values(bare_net, name):
 @pytest.mark.parametrize("name", ["nesterov", "rmsprop_nesterov"])
 def test_nesterov_momentum_takes_its_gradient_where_the_weight_is_kept(name):
     """In symbols: from W = w + μ v, w and v move as in the usual form, and W is where the next gradient is due."""
-    w, v, mu = Symbol("w"), optimizers.v, optimizers.mu
+    w, v, mu = Symbol("w"), update_rules.v, update_rules.mu
     slope = Function("slope")(w + mu * v)
-    values = {optimizers.W: w + mu * v, optimizers.g: slope}
+    values = {update_rules.W: w + mu * v, update_rules.g: slope}
     for equation in METHODS[name].equations:
         values[equation.lhs] = equation.rhs.subs(values, simultaneous=True)
-    r = values.get(optimizers.r)
-    push = optimizers.eta * (slope if r is None else slope / (sqrt(r) + optimizers.epsilon))
+    r = values.get(update_rules.r)
+    push = update_rules.eta * (slope if r is None else slope / (sqrt(r) + update_rules.epsilon))
     velocity = mu * v - push
     assert expand(values[v] - velocity) == 0
-    assert expand(values[optimizers.W] - ((w + velocity) + mu * velocity)) == 0
+    assert expand(values[update_rules.W] - ((w + velocity) + mu * velocity)) == 0
 
 
 def test_nesterov_momentum_agrees_with_its_usual_form(bare_net):

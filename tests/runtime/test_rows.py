@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from derive.backends.numpy.modules import print_network
 from derive.cells import binary_adder, character_model, vanilla_rnn
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.program.lower import lower
 
 CELLS = {each.cell.name: each.cell for each in (binary_adder, character_model, vanilla_rnn)}
 

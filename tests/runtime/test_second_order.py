@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from conftest import Package
 
-from derive.__main__ import find_cells
-from derive.jacobian_code import print_jacobian
-from derive.levenberg_marquardt_files import print_levenberg_marquardt
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
+from derive.backends.numpy.jacobian_code import print_jacobian
+from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
+from derive.backends.numpy.modules import print_network
+from derive.mathematics.pipeline import write_derivation
+from derive.output.cell_files import find_cells
+from derive.program.lower import lower
 
 METHOD = ("--method", "levenberg_marquardt")
 GENERATED = {

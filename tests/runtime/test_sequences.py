@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from derive.backends.numpy.modules import print_network
 from derive.cells import binary_adder
-from derive.lower import lower
-from derive.modules import print_network
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.program.lower import lower
 
 random = np.random.default_rng(seed=1)
 LENGTHS = random.permutation([1] * 2 + [3] * 7 + [4] * 4)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from derive import CellError
+from derive.backends.numpy.modules import print_network, print_task_example
 from derive.cells import binary_adder, character_model, lstm
-from derive.lower import lower
-from derive.modules import print_network, print_task_example
-from derive.pipeline import write_derivation
+from derive.mathematics.pipeline import write_derivation
+from derive.output.task_checks import check_task
+from derive.program.lower import lower
 
 TEXT = "the cat sat on the mat, and that was that. " * 20
 
@@ -175,5 +176,5 @@ def test_data_of_the_user_are_shown_in_place_of_the_task(net_of_tasks, savez):
 )
 def test_a_mistake_in_an_example_is_refused(changes, message):
     with pytest.raises(CellError) as error:
-        replace(lstm.cell, example=replace(lstm.cell.example, **changes))
+        check_task(replace(lstm.cell, example=replace(lstm.cell.example, **changes)))
     assert message in str(error.value)

@@ -1,0 +1,1 @@
+"""Code from a derivation: one folder for each language, and the templates that all of them fill in."""

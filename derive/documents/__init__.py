@@ -1,0 +1,1 @@
+"""The derivation for readers: LaTeX, a page, Markdown, and the figures."""

@@ -1,0 +1,39 @@
+"""The derivation as Markdown that GitHub typesets."""
+
+from __future__ import annotations
+
+import re
+
+from derive.backends.templating import render, tidy
+from derive.documents.document import Format, view
+from derive.documents.latex import Formulas
+from derive.mathematics.derivation import Derivation
+from derive.program.program import Program
+
+
+class Markdown(Format):
+    """Words, formulas and references in GitHub's Markdown."""
+
+    formulas = Formulas(marked=r"{{\color{{teal}}{}}}")
+
+    def words(self, text: str) -> str:
+        """Escapes what Markdown would read as markup."""
+        return re.sub(r"([\\`*_{}\[\]<>|#$])", r"\\\1", text)
+
+    def formula(self, latex: str) -> str:
+        """The form of inline mathematics that leaves underscores and stars alone; a bar would end a table's cell."""
+        return f"$`{latex.replace('|', chr(92) + 'vert ')}`$"
+
+    def reference(self, number: int) -> str:
+        """A link to the equation."""
+        return f"[({number})](#eq-{number})"
+
+    def code(self, text: str) -> str:
+        """Backticks."""
+        return f"`{text}`"
+
+
+def print_markdown(derivation: Derivation, program: Program) -> str:
+    """The page."""
+    form = Markdown()
+    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, program, form), "form": form}))

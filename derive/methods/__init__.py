@@ -1,0 +1,1 @@
+"""Update rules and the method of Levenberg and Marquardt, as equations."""
