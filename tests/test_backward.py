@@ -53,7 +53,7 @@ def described(*equations: Eq, loss: Expr, output: Expr) -> Cell:
 def adjoint(derivation: Derivation, left: Expr) -> Equation:
     """The equation for an adjoint at a step."""
     backward = derivation.backward
-    parts = (*backward.start, *backward.last, *backward.step, *backward.first)
+    parts = (*backward.start, *backward.before_last, *backward.step, *backward.first)
     return next(equation for equation in parts if equation.lhs == left)
 
 
@@ -97,7 +97,7 @@ def test_a_last_step_that_looks_back_differently_is_proved_whatever_is_displayed
 
 @pytest.mark.parametrize("cell", OWN_LAST_STEPS.values(), ids=OWN_LAST_STEPS)
 def test_the_step_before_the_last_is_none_where_there_is_one_step(cell):
-    for equation in write_derivation(cell).backward.last:
+    for equation in write_derivation(cell).backward.before_last:
         (over,) = equation.over
         assert over.first == Max(1, T - 1)
         assert [(int(end.subs(T, 1)), int(end.subs(T, 5))) for end in (over.first, over.last)] == [(1, 4), (0, 4)]

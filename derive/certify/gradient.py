@@ -85,7 +85,7 @@ def _run_backwards(derivation: Derivation, steps: int) -> Mapping[Expr, Expr]:
     for equation in backward.start:
         put(equation, steps)
     for step in range(steps - 1, 0, -1):
-        for equation in backward.last if backward.last and step == steps - 1 else backward.step:
+        for equation in backward.before_last if backward.before_last and step == steps - 1 else backward.step:
             put(equation, step)
     for equation in backward.first:
         put(equation, 0)

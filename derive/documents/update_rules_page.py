@@ -10,7 +10,7 @@ from derive.backends.templating import render, tidy
 from derive.documents.latex import Formulas
 from derive.language.quantities import Quantity
 from derive.methods.notation import number, operands, terms_of_update
-from derive.methods.update_rules import CLIPPING, METHODS, Method, Rule, eta
+from derive.methods.update_rules import CLIPPING, METHODS, Method, UpdateRule, eta
 
 
 class UpdateFormulas(Formulas):
@@ -60,7 +60,7 @@ def print_optimizers_page() -> str:
     )
 
 
-def _usual(rule: Rule, quantity: Quantity) -> str:
+def _usual(rule: UpdateRule, quantity: Quantity) -> str:
     if isinstance(rule, Method):
         if quantity == eta:
             return number(rule.learning_rate)

@@ -111,7 +111,7 @@ class Backward:
 
     Attributes:
         start: δ_T.
-        last: δ_{T-1}, where the last step looks back differently from the others; else nothing.
+        before_last: δ_{T-1}, where the last step looks back differently from the others; else nothing.
         step: δ_k from δ_{k+1}.
         first: δ_0 of the states whose initial value is learnt.
         gradients: One a parameter.
@@ -119,7 +119,7 @@ class Backward:
 
     adjoints: Mapping[Quantity, Adjoint]
     start: tuple[Equation, ...]
-    last: tuple[Equation, ...]
+    before_last: tuple[Equation, ...]
     step: tuple[Equation, ...]
     first: tuple[Equation, ...]
     gradients: Mapping[Parameter, Equation]
@@ -147,27 +147,28 @@ class Staged:
     """The equations of a derivation in the order in which the fast code computes them.
 
     Attributes:
-        before: For all steps at once, before the loop: quantities that need no state, and the input's part of others.
-        step: In the loop over the steps.
-        after: For all steps at once, after it: what no later step needs.
-        last: At the last step by itself, instead of `step` or in addition.
-        bulk: For all steps at once, before the way back: adjoints and factors that need no adjoint of a later step.
+        hoisted: For all steps at once, before the loop: quantities that need no state, and the input's part of others.
+        run: In the loop over the steps.
+        outputs: For all steps at once, after it: what no later step needs.
+        finish: At the last step by itself, in place of `run` or in addition.
+        hoisted_back: For all steps at once, before the backward loop: adjoints and factors that need no adjoint of a
+            later step.
         start: The adjoints at T.
         before_last: Those at T - 1, where they differ; else nothing.
-        back: Those of a step, in the loop back.
+        run_back: Those of a step, in the backward loop.
         first: Those at 0.
         gradients: The gradients, one a parameter.
         inputs: The derivative with respect to the input of a step, for who asks for it; at T too, where it differs.
     """
 
-    before: tuple[Equation, ...]
-    step: tuple[Equation, ...]
-    after: tuple[Equation, ...]
-    last: tuple[Equation, ...]
-    bulk: tuple[Equation, ...]
+    hoisted: tuple[Equation, ...]
+    run: tuple[Equation, ...]
+    outputs: tuple[Equation, ...]
+    finish: tuple[Equation, ...]
+    hoisted_back: tuple[Equation, ...]
     start: tuple[Equation, ...]
     before_last: tuple[Equation, ...]
-    back: tuple[Equation, ...]
+    run_back: tuple[Equation, ...]
     first: tuple[Equation, ...]
     gradients: tuple[Equation, ...]
     inputs: tuple[Equation, ...]

@@ -122,21 +122,21 @@ def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Le
         raise CellError(cell.name, f"equation {odd.lhs} = {odd.rhs}", problem, cure)
 
     start = tuple(write(q[T], flows_into(q[T], at_T, adjoints)) for q in reversed(cell.last_step))
-    last: tuple[Equation, ...] = ()
+    before_last: tuple[Equation, ...] = ()
     before_T = T - 1
     if not looks_back_alike:
         only = (Range(k, Max(1, T - 1), T - 1),)  # for T = 1 there is no such step
-        last = tuple(write(q[T - 1], moved(here[q], T - 1) | from_last[q], only) for q in backwards)
+        before_last = tuple(write(q[T - 1], moved(here[q], T - 1) | from_last[q], only) for q in backwards)
         before_T = T - 2
     over = (Range(k, before_T, S.One, backwards=True),)
     alike = {q: [source_of(left, q[T - 1]) for left in from_last[q] if looks_back_alike] for q in backwards}
     step = tuple(write(q[k], here[q] | from_next[q], over, alike[q]) for q in backwards)
     first = tuple(write(q[0], moved(from_next[q], S.Zero), (), alike[q]) for q in learnt)
-    recurrence = (*start, *last, *step, *first)
+    recurrence = (*start, *before_last, *step, *first)
     gradients = {
         weight: write_gradient(cell, weight, adjoints, local, recurrence, forward, ledger) for weight in cell.parameters
     }
-    return Backward(adjoints, start, last, step, first, gradients)
+    return Backward(adjoints, start, before_last, step, first, gradients)
 
 
 def rule_of_loss(cell: Cell, quantity: Quantity) -> Rule:

@@ -114,11 +114,11 @@ def _write_induction(pairings: _Pairings, weight: Parameter, gradient: Equation,
     def of_weight(equations: Iterable[Equation]) -> tuple[Equation, ...]:
         return tuple(each for each in equations if each.lhs.args[1] == weight)
 
-    recurrences = (*of_weight(tangents.step), *backward.step, *backward.last)
+    recurrences = (*of_weight(tangents.step), *backward.step, *backward.before_last)
     steps = [ledger.equation(at_k, at_k.subs(k, k - 1) + added, PAIRED_STEP, recurrences, (Range(k, first + 1, last),))]
     if not ends_alike:
         over = () if starts_alike else (Range(k, Max(2, T), T),)  # for T = 1 there is no step before
-        uses = (*of_weight(at_last_step(tangents).values()), *backward.start, *(backward.last or backward.step))
+        uses = (*of_weight(at_last_step(tangents).values()), *backward.start, *(backward.before_last or backward.step))
         steps.append(ledger.equation(at_T, at_k.subs(k, T - 1) + added_at_T, PAIRED_STEP, uses, over))
     alike = ledger.equation(Q[k], Q[k - 1], PAIRED_ALIKE, (*definitions, *steps), (Range(k, S.One, T),))
     at_end = ledger.equation(Q[T], Total(LOSS, weight), PAIRED_LAST, (definitions[-1], *backward.start, gradient))
@@ -192,7 +192,7 @@ class _Pairings:
         backward = self.backward
         start, last, step = (
             {each.lhs: each.rhs for each in equations}
-            for equations in (backward.start, backward.last or (), backward.step)
+            for equations in (backward.start, backward.before_last or (), backward.step)
         )
         before_T = last or at(step, T - 1)
         tangents = {each.lhs: each.rhs for each in self.tangents.step}

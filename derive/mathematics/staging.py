@@ -60,14 +60,14 @@ class _Passes:
             same factor stand side by side, so that their products are one. These are the equations of `network_fast.py`
             that differ from those above."""
         )
-        before, step, after = self._hoist(self._keep_functions())
+        hoisted, run, outputs = self._hoist(self._keep_functions())
         back, start, before_last = self._short_cut()
-        bulk, looped = self._in_bulk(back, {e.lhs.quantity: right for e, right in start})
+        hoisted_back, run_back = self._in_bulk(back, {e.lhs.quantity: right for e, right in start})
         cell = self._cell
         own = {equation.lhs.quantity: equation.number for equation in self._forward.last}
         numbers = {equation.lhs.quantity: equation.number for equation in self._forward.step} | own
         wanted = cell.last_step if cell.has_own_last_step else {q: r for q, r in cell.last_step.items() if q in own}
-        last = tuple(Equation(numbers[q], q[T], right, STAGED) for q, right in wanted.items())
+        finish = tuple(Equation(numbers[q], q[T], right, STAGED) for q, right in wanted.items())
         at_T = tuple(self._restate(e, self._with_names(right, T)) for e, right in start)
         at_T_less_1 = tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last)
         first = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first)
@@ -80,7 +80,19 @@ class _Passes:
             """The derivative with respect to the inputs is no part of the gradient; it is computed for who asks for it,
             by `input_gradient=`."""
         )
-        return Staged(before, step, after, last, bulk, at_T, at_T_less_1, looped, first, gradients, self._inputs())
+        return Staged(
+            hoisted,
+            run,
+            outputs,
+            finish,
+            hoisted_back,
+            at_T,
+            at_T_less_1,
+            run_back,
+            first,
+            gradients,
+            self._inputs(),
+        )
 
     def _restate(self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = ()) -> Equation:
         """The equation itself where its right-hand side is still the same, else a new one."""
@@ -177,23 +189,23 @@ class _Passes:
         rights = {equation.lhs.quantity: right for equation, right in equations}
         free = self._need_no_state(rights)
         recurrent = self._needed_by_a_later_step(rights)
-        before, step, after = [], [], []
+        hoisted, run, outputs = [], [], []
         for equation, right in equations:
             q = equation.lhs.quantity
             if q in free:
-                before.append(self._restate(equation, right))
+                hoisted.append(self._restate(equation, right))
                 continue
             if q not in recurrent and not self._cell.has_own_last_step:
-                after.append(self._restate(equation, right))
+                outputs.append(self._restate(equation, right))
                 continue
             mine, rest = self._input_part(right, free)
             if mine == S.Zero:
-                step.append(self._restate(equation, right))
+                run.append(self._restate(equation, right))
                 continue
             part = self._name(f"{q.name}_input", self._tilde(q), mine, f"what the input adds to ${q.latex}$")
-            before.append(self._ledger.equation(part[k], mine, HOIST, (equation,), self._everywhere))
-            step.append(self._restate(equation, part[k] + rest, (before[-1],)))
-        return tuple(before), tuple(step), tuple(after)
+            hoisted.append(self._ledger.equation(part[k], mine, HOIST, (equation,), self._everywhere))
+            run.append(self._restate(equation, part[k] + rest, (hoisted[-1],)))
+        return tuple(hoisted), tuple(run), tuple(outputs)
 
     def _tilde(self, q: Quantity) -> str:
         """On paper, what the input adds to q."""
@@ -241,7 +253,7 @@ class _Passes:
         back = self._backward
         blocks = [
             {e.lhs.quantity: (e, self._again(e.rhs)) for e in equations}
-            for equations in (back.step, back.start, back.last)
+            for equations in (back.step, back.start, back.before_last)
         ]
         x = self._cell.inputs[0]
         elsewhere = {a.quantity for e in (*back.gradients.values(), *back.first) for a in indexed_of(e.rhs)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sympy import Eq, Max, Piecewise, S
 
 from derive.language.quantities import Operation, Parameter, Product, Quantity
-from derive.methods.update_rules import Rule, Scalar
+from derive.methods.update_rules import Scalar, UpdateRule
 
 
 class Damping(Scalar):
@@ -56,7 +56,7 @@ MOST = 1e16
 To first order r^T r falls by 2 r^T A (A^T A + λI)^-1 A^T r, and the columns of A have length 1.
 """
 
-STEP = Rule(
+STEP = UpdateRule(
     "step",
     "The step",
     "The step that makes the sum of squares least, if the residuals were linear in the weights, and damped.",
@@ -70,7 +70,7 @@ STEP = Rule(
         Eq(d, e / c),
     ),
 )
-LOWERED = Rule(
+LOWERED = UpdateRule(
     "lowered",
     "The damping after a step",
     "A step that lowered the loss is taken, and the next one is damped less.",
@@ -78,7 +78,7 @@ LOWERED = Rule(
     (Eq(damping, Max(damping / shrink, least)),),
     {shrink: 10, least: 1e-12},
 )
-RAISED = Rule(
+RAISED = UpdateRule(
     "raised",
     "The damping for another try",
     "A step that would not lower the loss is not taken, and the next try is damped more.",

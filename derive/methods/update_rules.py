@@ -77,7 +77,7 @@ share = Scalar("share", r"\alpha", "how much of the gradient stays")
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class UpdateRule:
     """Equations of one entry of one weight, for readers and for the trainer.
 
     Attributes:
@@ -113,7 +113,7 @@ class Rule:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Method(Rule):
+class Method(UpdateRule):
     """An update rule; the weight is `W`.
 
     Attributes:
@@ -267,7 +267,7 @@ METHODS = {
 }
 """Every method, by name."""
 
-CLIPPING = Rule(
+CLIPPING = UpdateRule(
     "clip",
     "Gradient clipping",
     "A gradient longer than a bound is shortened to that length, in its direction; before the update, by any method.",

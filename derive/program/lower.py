@@ -66,7 +66,7 @@ def backward_pass(derivation: Derivation) -> tuple[Statement, ...]:
     return (
         *(Allocate(adjoint) for adjoint in backward.adjoints.values()),
         *(assign(equation) for equation in backward.start),
-        *((loop(backward.last),) if backward.last else ()),
+        *((loop(backward.before_last),) if backward.before_last else ()),
         loop(backward.step),
         *(assign(equation) for equation in backward.first),
     )

@@ -16,6 +16,7 @@ This is the whole grammar:
                 Concat(parts, axis)       parts beside one another      Part(of, axis, first, size)
                 Compare(relation, left, right)                          Select(condition, then, otherwise)
                 Solve(matrix, right)      linear equations              Identity(size)
+                Transpose(of)             of a matrix of weights that is no factor of a Dot
 
     statement   Let(target, value, of)    target = value                target: Ref, or Part of one
                 Add(target, value, of)    target += value
@@ -91,6 +92,7 @@ class Symbol:
         role: What it is to the cell.
         steps: How many rows it has, where it has one for each step; row k is for step k.
         meaning: A few words.
+        field: What its quantity is called, by the user or in the derivation, and it is in a record.
     """
 
     name: str
@@ -98,14 +100,22 @@ class Symbol:
     role: Role
     steps: Size | None = None
     meaning: str = ""
+    field: str = ""
 
 
 @dataclass(frozen=True)
 class Record:
-    """Symbols that travel together under one name: `parameters`, `trace`, `adjoints`."""
+    """Symbols that travel together under one name: `parameters`, `trace`, `adjoints`.
+
+    Attributes:
+        name: Its name in code.
+        fields: The symbols; each is called by its `field` in the record.
+        unpacked: Whether a function gives its fields names of their own, or reads `record.field`.
+    """
 
     name: str
     fields: tuple[Symbol, ...]
+    unpacked: bool = True
 
 
 # --- expressions ---
@@ -230,8 +240,29 @@ class Identity:
     size: Size
 
 
+@dataclass(frozen=True)
+class Transpose:
+    """A matrix of weights with its axes exchanged, where no `Dot` can name the axis instead: A - Bᵀ."""
+
+    of: Expression
+
+
 Expression: TypeAlias = (
-    Literal | Constant | Dim | Ref | Call | Dot | Reduce | RowWise | Concat | Part | Compare | Select | Solve | Identity
+    Literal
+    | Constant
+    | Dim
+    | Ref
+    | Call
+    | Dot
+    | Reduce
+    | RowWise
+    | Concat
+    | Part
+    | Compare
+    | Select
+    | Solve
+    | Identity
+    | Transpose
 )
 
 Equations: TypeAlias = tuple[int, ...]

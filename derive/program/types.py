@@ -24,6 +24,7 @@ from derive.program.nodes import (
     Select,
     Solve,
     Symbol,
+    Transpose,
     Type,
     View,
 )
@@ -90,6 +91,10 @@ def type_of(expression: Expression) -> Type:
             return ours
         case Identity(size):
             return Type((size, size))
+        case Transpose(of):
+            inner = type_of(of)
+            _require(len(inner.axes) == 2 and not inner.batch, expression, f"no matrix of weights: {_in_words(inner)}")
+            return Type(inner.axes[::-1])
     raise ProgramError(f"{type(expression).__name__} is no expression of a program")
 
 

@@ -36,6 +36,7 @@ from derive.program.nodes import (
     Solve,
     Statement,
     Symbol,
+    Transpose,
     View,
     When,
 )
@@ -60,6 +61,7 @@ PARTS: dict[type[Any], tuple[str, ...]] = {
     Compare: ("left", "right"),
     Select: ("condition", "then", "otherwise"),
     Solve: ("matrix", "right"),
+    Transpose: ("of",),
     Let: ("target", "value"),
     Add: ("target", "value"),
     Fill: ("target",),

@@ -36,12 +36,12 @@ class FastModule:
         self._staged, self._cell = derivation.staged, derivation.cell
         self.layout = Layout()
         self.functions = {
-            "hoisted": self._bulk_function(self._staged.before),
+            "hoisted": self._bulk_function(self._staged.hoisted),
             "run": self._run(),
-            "outputs": self._bulk_function(self._staged.after),
+            "outputs": self._bulk_function(self._staged.outputs),
             "finish": self._finish(),
             "loss": self._loss(derivation.forward.loss),
-            "hoisted_back": self._bulk_function(self._staged.bulk, "window.n + 1"),
+            "hoisted_back": self._bulk_function(self._staged.hoisted_back, "window.n + 1"),
             "run_back": self._run_back(),
         }
         self.gradients = GradientSums(self._plan, self.layout)
@@ -71,7 +71,7 @@ class FastModule:
 
     def _finish(self) -> list[str]:
         block = self._block()
-        for equation in self._staged.last:
+        for equation in self._staged.finish:
             block.say(equation)
             block.write(equation.rhs, block.place(equation.lhs, bulk=False))
         return self._with_header(block) if block.lines else []
@@ -99,7 +99,7 @@ class FastModule:
 
     def _run_back(self) -> list[str]:
         staged, block = self._staged, self._block()
-        in_bulk = {e.lhs.quantity for e in staged.bulk} if not self._cell.has_own_last_step else set()
+        in_bulk = {e.lhs.quantity for e in staged.hoisted_back} if not self._cell.has_own_last_step else set()
         block.back_step(e for e in staged.start if e.lhs.quantity not in in_bulk)
         lines = ["if window.is_last:", *indented(block.lines)] if block.lines else []
         if staged.before_last:
@@ -108,7 +108,7 @@ class FastModule:
             lines += ["if window.is_last and n > 1:", *indented(block.lines)]
         skip = 2 if staged.before_last else 1
         block.lines = []
-        block.back_step(staged.back)
+        block.back_step(staged.run_back)
         if block.lines:
             lines += [f"for k in range(n - {skip} if window.is_last else n, 0, -1):", *indented(block.lines)]
         block.lines = []
@@ -169,7 +169,7 @@ class FastModule:
     def _owner(self, name: str) -> str:
         """Which class an array belongs to, or a part of one."""
         staged, base = self._staged, base_of(self.layout.views.get(name, name))
-        blocks = (staged.bulk, staged.back, staged.start, staged.before_last, staged.first, staged.inputs)
+        blocks = (staged.hoisted_back, staged.run_back, staged.start, staged.before_last, staged.first, staged.inputs)
         names = {equation.lhs.quantity.name for block in blocks for equation in block}
         names |= {self._plan.deltas.array, self._plan.slopes.array} if self._plan.deltas.members else set()
         return "adjoints" if base in names | set(self.layout.scratch) else "window"
@@ -177,14 +177,14 @@ class FastModule:
     @property
     def carried(self) -> list[str]:
         """What a step reads of the step before."""
-        read = {a.quantity for e in self._staged.step for a in indexed_of(e.rhs) if a.index == k - 1}
+        read = {a.quantity for e in self._staged.run for a in indexed_of(e.rhs) if a.index == k - 1}
         return sorted(quantity.name for quantity in read | {*self._cell.states})
 
     @property
     def ahead(self) -> dict[str, list[str]]:
         """What the way back reads one step ahead, by its owner: it is carried from window to window."""
         stacks = {q: stack.array for stack in (self._plan.deltas, self._plan.slopes) for q in stack.members}
-        atoms = {a for e in self._staged.back for a in indexed_of(e.rhs) if a.index == k + 1}
+        atoms = {a for e in self._staged.run_back for a in indexed_of(e.rhs) if a.index == k + 1}
         names = sorted({stacks.get(atom.quantity, atom.quantity.name) for atom in atoms})
         return {owner: [name for name in names if self._owner(name) == owner] for owner in ("window", "adjoints")}
 

@@ -90,7 +90,7 @@ class Block(Calls):
 
     def forward_step(self) -> None:
         """The equations of a step that must wait for the one before."""
-        equations = {e.lhs.quantity: e for e in self._plan.staged.step}
+        equations = {e.lhs.quantity: e for e in self._plan.staged.run}
         grouped = self._plan.inner | {q for p in self._plan.products for g in p.groups for q in g.values.members}
         done: set[str] = set()
         for q, equation in equations.items():
@@ -198,7 +198,7 @@ class Block(Calls):
             if q in stack.members:
                 if not written:
                     written = True
-                    self._write_inputs({e.lhs.quantity: e for e in self._plan.staged.before})
+                    self._write_inputs({e.lhs.quantity: e for e in self._plan.staged.hoisted})
                 continue
             self.say(equation)
             self.write(equation.rhs, self.place(equation.lhs, bulk=True), bulk=True)

@@ -134,8 +134,8 @@ def plan(derivation: Derivation) -> Plan:
 class _Planner:
     def __init__(self, derivation: Derivation) -> None:
         self._derivation, self._cell, self._staged = derivation, derivation.cell, derivation.staged
-        self._step = {e.lhs.quantity: e.rhs for e in self._staged.step}
-        self._back = {e.lhs.quantity: e for e in self._staged.back}
+        self._step = {e.lhs.quantity: e.rhs for e in self._staged.run}
+        self._back = {e.lhs.quantity: e for e in self._staged.run_back}
         self._of = {adjoint.of: adjoint for adjoint in derivation.backward.adjoints.values()}
         self._kept = self._find_kept()
 
@@ -168,17 +168,24 @@ class _Planner:
     def _find_kept(self) -> set[Quantity]:
         """The quantities that are read in another loop, or at another step, than the one that computes them."""
         staged, cell = self._staged, self._cell
-        forward = {e.lhs.quantity for e in staged.step}
-        back = {e.lhs.quantity for e in staged.back}
+        forward = {e.lhs.quantity for e in staged.run}
+        back = {e.lhs.quantity for e in staged.run_back}
         kept = {*cell.inputs, *cell.states}
-        kept |= {e.lhs.quantity for e in (*staged.before, *staged.after, *staged.bulk)}
-        loops = ((staged.step, forward), ((*staged.back, *staged.start, *staged.before_last), back))
+        kept |= {e.lhs.quantity for e in (*staged.hoisted, *staged.outputs, *staged.hoisted_back)}
+        loops = ((staged.run, forward), ((*staged.run_back, *staged.start, *staged.before_last), back))
         for equations, mine in loops:
             for equation in equations:
                 for atom in indexed_of(equation.rhs):
                     if atom.quantity not in mine or atom.index != equation.lhs.index:
                         kept.add(atom.quantity)
-        others = (*staged.after, *staged.last, *staged.bulk, *staged.first, *staged.gradients, *staged.inputs)
+        others = (
+            *staged.outputs,
+            *staged.finish,
+            *staged.hoisted_back,
+            *staged.first,
+            *staged.gradients,
+            *staged.inputs,
+        )
         read = [e.rhs for e in others] + [cell.loss, cell.output]
         kept |= {atom.quantity for right in read for atom in indexed_of(right)}
         if cell.has_own_last_step:
@@ -220,7 +227,7 @@ class _Planner:
 
     def _input_of(self, q: Quantity) -> Shorthand | None:
         """The input's part in the equation of a quantity."""
-        before = {e.lhs.quantity for e in self._staged.before}
+        before = {e.lhs.quantity for e in self._staged.hoisted}
         for term in Add.make_args(self._step[q]):
             if isinstance(term, At) and isinstance(term.quantity, Shorthand) and term.quantity in before:
                 return term.quantity
@@ -258,7 +265,7 @@ class _Planner:
     def _slope_of(self, delta: Adjoint) -> Quantity | None:
         """λ, where the equation back of an adjoint is δ_k = λ_k δ'_k, and λ is computed in bulk."""
         multiple = multiple_of(self._back[delta])
-        in_bulk = {equation.lhs.quantity for equation in self._staged.bulk}
+        in_bulk = {equation.lhs.quantity for equation in self._staged.hoisted_back}
         return multiple.slope.quantity if multiple and multiple.slope.quantity in in_bulk else None
 
     def _groups(self, members: Sequence[Quantity], number: int) -> Iterable[Group]:

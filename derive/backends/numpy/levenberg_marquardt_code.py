@@ -21,7 +21,7 @@ from derive.methods.levenberg_marquardt import (
     r,
 )
 from derive.methods.notation import short_number
-from derive.methods.update_rules import Rule
+from derive.methods.update_rules import UpdateRule
 
 
 class StepCode(UpdateCode):
@@ -66,12 +66,12 @@ def print_levenberg_marquardt() -> str:
     return render("backends/numpy/templates/levenberg_marquardt.py.j2", fields)
 
 
-def _arguments(rule: Rule) -> tuple[Quantity, ...]:
+def _arguments(rule: UpdateRule) -> tuple[Quantity, ...]:
     """What a function takes."""
     return (*((r, J, damping) if rule is STEP else (damping,)), *rule.defaults)
 
 
-def _signature(rule: Rule) -> str:
+def _signature(rule: UpdateRule) -> str:
     kinds = {r: "Array", J: "Array", damping: "float"}
     positional = [f"{q.name}: {kinds[q]}" for q in _arguments(rule) if q in kinds]
     named = [f"{q.name}: float = {short_number(value)}" for q, value in rule.defaults.items()]

@@ -12,7 +12,7 @@ from derive.backends.numpy.numpy_code import Code
 from derive.backends.templating import docstring, render, sentence
 from derive.language.quantities import Quantity
 from derive.methods.notation import is_scalar, number, operands, terms_of_update
-from derive.methods.update_rules import CLIPPING, METHODS, Method, Rule, W, bound, eta, g, norm
+from derive.methods.update_rules import CLIPPING, METHODS, Method, UpdateRule, W, bound, eta, g, norm
 
 
 class UpdateCode(Code):
@@ -70,18 +70,18 @@ def print_optimizers() -> str:
     )
 
 
-def arguments(rule: Rule) -> tuple[Quantity, ...]:
+def arguments(rule: UpdateRule) -> tuple[Quantity, ...]:
     """What the function of a method, or of clipping, takes."""
     return (W, g, eta, *rule.state, *rule.defaults) if isinstance(rule, Method) else (g, norm, bound)
 
 
-def _about(rule: Rule) -> list[str]:
+def _about(rule: UpdateRule) -> list[str]:
     """The lines of a docstring below its first: the idea, the remark and the source."""
     paragraphs = [text for text in (rule.idea, rule.remark, f"{rule.source}.") if text]
     return "\n\n".join(textwrap.fill(docstring(text), 112) for text in paragraphs).splitlines()
 
 
-def _meaning(rule: Rule, quantity: Quantity) -> str:
+def _meaning(rule: UpdateRule, quantity: Quantity) -> str:
     """An argument in a sentence: of the state also where it starts."""
     meaning = sentence(quantity).removesuffix(".")
     if isinstance(rule, Method) and quantity in rule.state:
@@ -97,7 +97,7 @@ def _signature(method: Method) -> str:
     return ", ".join([*positional, *(["*", *named] if named else [])])
 
 
-def _lines(rule: Rule) -> list[str]:
+def _lines(rule: UpdateRule) -> list[str]:
     return [f"{_code(equation.lhs)} = {_code(equation.rhs)}" for equation in rule.equations]
 
 

@@ -1,0 +1,290 @@
+"""From equations to a program: the one place where SymPy becomes nodes, and where the order of terms is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from sympy import Add as SympyAdd
+from sympy import Expr, Function, Integer, Mul, Pow, Rational, S, Sum
+from sympy import Symbol as SympySymbol
+
+from derive.language import operations
+from derive.language.functions import FUNCTIONS
+from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.quantities import (
+    LOSS,
+    Adjoint,
+    At,
+    Input,
+    Intermediate,
+    Label,
+    LearningRate,
+    Parameter,
+    Product,
+    Quantity,
+    State,
+    Target,
+    Transpose,
+    varies_by_sequence,
+)
+from derive.language.shapes import form_of
+from derive.mathematics.derivation import Equation
+from derive.program.names import Namer
+from derive.program.nodes import (
+    BATCH,
+    Add,
+    Call,
+    Constant,
+    Dim,
+    Dot,
+    Expression,
+    Kind,
+    Let,
+    Literal,
+    Loop,
+    Reduce,
+    Ref,
+    Role,
+    RowWise,
+    Statement,
+    Symbol,
+    Type,
+)
+from derive.program.nodes import Transpose as TransposeNode
+from derive.program.sizes import Size
+from derive.program.types import type_of
+
+ROLES = {
+    Parameter: Role.PARAMETER,
+    Input: Role.INPUT,
+    Target: Role.TARGET,
+    Label: Role.TARGET,
+    State: Role.STATE,
+    Intermediate: Role.INTERMEDIATE,
+    Adjoint: Role.ADJOINT,
+    LearningRate: Role.RATE,
+}
+STEPS = Size.of("T") + 1
+"""The rows of what has one for each step: row 0 is for the start."""
+
+
+def size_of(expression: Expr | int) -> Size:
+    """An integer expression in T, N, k and dimensions as a size.
+
+    Raises:
+        ValueError: It is no linear form with whole coefficients.
+    """
+    total = Size()
+    for term in ordered_terms(S(expression)):
+        coefficient, rest = term.as_coeff_Mul()
+        if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
+            raise ValueError(f"{expression} is no linear form of sizes")
+        total += (Size((), 1) if rest == S.One else Size.of(rest.name)) * int(coefficient)
+    return total
+
+
+class Scope:
+    """The symbols of a module: what each quantity of a derivation is called in code.
+
+    Args:
+        namer: Gives the names; it has given those of the user already, where `user` names them.
+        user: The quantities whose names are the user's.
+    """
+
+    def __init__(self, namer: Namer, user: Iterable[Quantity]) -> None:
+        self._namer = namer
+        self._symbols: dict[Expr, Symbol] = {}
+        for quantity in user:
+            self.declare(quantity)
+
+    def declare(
+        self, quantity: Quantity, *, role: Role | None = None, steps: Size | None = None, name: str = ""
+    ) -> Symbol:
+        """The symbol of a quantity, made at its first use."""
+        if quantity not in self._symbols:
+            self._symbols[quantity] = Symbol(
+                self._namer.name(name or quantity.name),
+                type_of_quantity(quantity),
+                role or next((ROLES[kind] for kind in type(quantity).__mro__ if kind in ROLES), Role.LOCAL),
+                steps,
+                quantity.meaning or quantity.latex,
+                quantity.name,
+            )
+        return self._symbols[quantity]
+
+    def gradient(self, weight: Parameter) -> Symbol:
+        """The symbol of dξ/dW."""
+        derivative = operations.Total(LOSS, weight)
+        if derivative not in self._symbols:
+            name = self._namer.name(f"gradient_{weight.name}")
+            meaning = f"derivative of the loss with respect to {weight.name}"
+            self._symbols[derivative] = Symbol(
+                name, type_of_quantity(weight), Role.GRADIENT, None, meaning, weight.name
+            )
+        return self._symbols[derivative]
+
+    def loss(self) -> Symbol:
+        """The symbol of ξ."""
+        return self.declare(LOSS, role=Role.LOSS, name="value")
+
+    def of(self, expression: Expr) -> Symbol:
+        """The symbol of a quantity, of the loss or of a gradient."""
+        if isinstance(expression, operations.Total):
+            return self.gradient(expression.args[1])
+        return self.loss() if expression == LOSS else self.declare(expression)
+
+    def place(self, left: Expr) -> Ref:
+        """Where the left-hand side of an equation is."""
+        if isinstance(left, At):
+            return Ref(self.of(left.quantity), size_of(left.index))
+        return Ref(self.of(left))
+
+
+def type_of_quantity(quantity: Quantity) -> Type:
+    """The type of a quantity at one step."""
+    axes = tuple(size_of(size) for size in quantity.dimensions)
+    return Type(axes, quantity.per_sequence, isinstance(quantity, Label))
+
+
+class Builder:
+    """Makes nodes of SymPy expressions.
+
+    Args:
+        scope: What each quantity is called.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def let(self, equation: Equation) -> Let:
+        """An equation as an assignment."""
+        return Let(self.scope.place(equation.lhs), self.expression(equation.rhs), (equation.number,))
+
+    def at(self, equation: Equation, step: Expr) -> Let:
+        """An equation that holds for every k as an assignment at one step."""
+        index = equation.over[0].index
+        left, right = (side.subs(index, step) for side in (equation.lhs, equation.rhs))
+        return Let(self.scope.place(left), self.expression(right), (equation.number,))
+
+    def loop(self, equations: Iterable[Equation], kind: Kind = Kind.SCAN) -> Loop:
+        """Equations that hold for the same steps, as a loop over them."""
+        equations = tuple(equations)
+        over = equations[0].over[0]
+        body = tuple(map(self.let, equations))
+        return Loop(over.index.name, size_of(over.first), size_of(over.last), over.backwards, kind, body)
+
+    def sums(self, equations: Iterable[Equation]) -> Iterator[Statement]:
+        """Equations whose right-hand sides are sums over steps: one loop for each range, then what is added once."""
+        once: list[Statement] = []
+        loops: dict[tuple[Expr, Expr, Expr], list[Statement]] = {}
+        for equation in equations:
+            target = self.scope.place(equation.lhs)
+            for term in ordered_terms(equation.rhs):
+                is_sum = isinstance(term, Sum)
+                line = Add(target, self.expression(term.function if is_sum else term), (equation.number,))
+                (loops.setdefault(term.limits[0], []) if is_sum else once).append(line)
+        for (index, first, last), body in loops.items():
+            yield Loop(index.name, size_of(first), size_of(last), False, Kind.SCAN, tuple(body))
+        yield from once
+
+    # --- expressions ---
+
+    def expression(self, expression: Expr) -> Expression:
+        """An expression as nodes.
+
+        Raises:
+            NotImplementedError: There is no node for a part of it.
+        """
+        match expression:
+            case At():
+                return self.scope.place(expression)
+            case operations.Total() | Quantity():
+                return Ref(self.scope.of(expression))
+            case operations.Marked():
+                return self.expression(expression.expression)
+            case Integer() | Rational():
+                return Literal(Fraction(int(expression.p), int(expression.q)))
+            case S.Pi | S.Exp1:
+                return Constant("pi" if expression == S.Pi else "e")
+            case SympySymbol():
+                return Dim(size_of(expression))
+            case SympyAdd():
+                return self._sum(expression)
+            case Mul():
+                return self._product(expression)
+            case Pow():
+                return self._power(expression)
+            case Function():
+                return Call(FUNCTIONS[expression.func], tuple(map(self.expression, expression.args)))
+            case Product():
+                return self._matrix_product(expression)
+            case Transpose():
+                return TransposeNode(self.expression(expression.args[0]))
+            case operations.BatchOuter():
+                left, right = map(self.expression, expression.args)
+                return Dot(left, right, ((BATCH, BATCH),))
+            case operations.BatchMean():
+                return Reduce("mean", self.expression(expression.args[0]), (BATCH,))
+            case operations.BatchSum():
+                return self._batch_sum(expression.args[0])
+            case operations.EntrySum():
+                return Reduce("sum", self.expression(expression.args[0]), (0,))
+            case operations.Softmax():
+                return RowWise("softmax", (self.expression(expression.args[0]),))
+            case operations.OneHot():
+                return RowWise("one_hot", tuple(map(self.expression, expression.args)))
+            case operations.SoftmaxCrossEntropy():
+                return RowWise("softmax_cross_entropy", tuple(map(self.expression, expression.args)))
+        raise NotImplementedError(f"no node of a program for {type(expression).__name__}; add a case to build.py")
+
+    def _sum(self, total: SympyAdd) -> Expression:
+        if not total.atoms(Quantity, At):
+            return Dim(size_of(total))
+        first, *others = ordered_terms(total)
+        value = self.expression(first)
+        for term in others:
+            minus = is_negative(term)
+            value = Call("subtract" if minus else "add", (value, self.expression(-term if minus else term)))
+        return value
+
+    def _product(self, product: Mul) -> Expression:
+        if is_negative(product):
+            return Call("negative", (self.expression(-product),))
+        value: Expression | None = None
+        for factor in ordered_factors(product):
+            if isinstance(factor, Pow) and factor.exp == S.NegativeOne:
+                value = Call("divide", (value or Literal(Fraction(1)), self.expression(factor.base)))
+            else:
+                right = self.expression(factor)
+                value = right if value is None else Call("multiply", (value, right))
+        assert value is not None  # a product has factors
+        return value
+
+    def _power(self, power: Pow) -> Expression:
+        base = self.expression(power.base)
+        if power.exp == S.NegativeOne:
+            return Call("divide", (Literal(Fraction(1)), base))
+        if power.exp == S.Half:
+            return Call("sqrt", (base,))
+        return Call("power", (base, self.expression(power.exp)))
+
+    def _matrix_product(self, product: Product) -> Expression:
+        left, right = product.args
+        matrix = isinstance(right, Transpose)
+        row = self.expression(left)
+        other = self.expression(right.args[0] if matrix else right)
+        last = len(type_of(row).axes) - 1
+        return Dot(row, other, ((last, 1 if matrix else 0),))
+
+    def _batch_sum(self, inside: Expr) -> Expression:
+        """A sum over the sequences; of a product of two numbers of each it is a dot product."""
+        if form_of(inside).shape:
+            return Reduce("sum", self.expression(inside), (BATCH,))
+        if isinstance(inside, operations.EntrySum):
+            return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
+        factors = ordered_factors(inside)
+        if len(factors) == 2 and all(map(varies_by_sequence, factors)):
+            left, right = map(self.expression, factors)
+            return Dot(left, right, ((BATCH, BATCH),))
+        return Reduce("sum", self.expression(inside), (BATCH,))
