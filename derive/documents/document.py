@@ -67,9 +67,10 @@ class Format(ABC):
 def lines_of_code(program: Program) -> dict[int, list[str]]:
     """The lines of the generated module by the number of the equation that they are."""
     found: dict[int, list[str]] = {}
+    order = program.cell.order
     blocks: tuple[tuple[tuple[Statement, ...], Code], ...] = (
-        ((*program.forward, *program.loss, *program.backward, *program.gradients), Code()),
-        (program.update, Code(gradient="gradient.{}")),
+        ((*program.forward, *program.loss, *program.backward, *program.gradients), Code(order=order)),
+        (program.update, Code("gradient.{}", order)),
     )
     for statements, code in blocks:
         lines = Lines(code)

@@ -15,11 +15,11 @@ class Html(Format):
     """Words, formulas and references in HTML.
 
     Args:
-        formulas: The printer of formulas, where repeating terms are not to be marked by a class of the page.
+        formulas: The printer of formulas.
     """
 
-    def __init__(self, formulas: Formulas | None = None) -> None:
-        self.formulas = formulas or Formulas(marked=r"\class{{repeated}}{{{}}}")
+    def __init__(self, formulas: Formulas) -> None:
+        self.formulas = formulas
 
     def words(self, text: str) -> str:
         """Escapes what a browser would read as markup."""
@@ -40,5 +40,5 @@ class Html(Format):
 
 def print_html(derivation: Derivation, program: Program) -> str:
     """The page."""
-    form = Html()
+    form = Html(Formulas(marked=r"\class{{repeated}}{{{}}}", order=derivation.cell.order))
     return tidy(render("documents/templates/derivation.html.j2", {**view(derivation, program, form), "form": form}))

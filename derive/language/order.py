@@ -17,7 +17,7 @@ from sympy import Add, Expr, Mul, Pow, S, Sum
 
 from derive.language.exact import with_fractions
 from derive.language.operations import BatchMean, BatchSum, Chain, Marked, Partial, Total
-from derive.language.quantities import Abbreviation, At, Quantity, atoms_of, indexed_of, k, quantity_of
+from derive.language.quantities import At, Quantity, Shorthand, atoms_of, indexed_of, k, quantity_of
 from derive.language.written import note_of
 
 PLACE_OF_CONSTANT = 0
@@ -66,6 +66,8 @@ class Order:
         parts = [with_fractions(part) for operand in operands for part in _operands(kind, operand)]
         if kind is Mul:
             whole = whole.as_coeff_Mul()[1]
+        if not isinstance(whole, kind):
+            return
         arguments = kind.make_args(whole)
         places = _places(kind, arguments, parts)
         at_k = _shift_to_k(whole)
@@ -133,23 +135,22 @@ def _operands(kind: type[Expr], operand: Expr) -> Sequence[Expr]:
 def _places(kind: type[Expr], arguments: Sequence[Expr], parts: Sequence[Expr]) -> list[int | None]:
     """Where each argument has its like among the parts; None for those without.
 
-    That is a part with the same stem, else one of the others with which it has the most quantities in common.
+    That is a part with the same stem, else the closest.
     """
     stems = [_stem(kind, part) for part in parts]
     places = [stems.index(stem) if (stem := _stem(kind, each)) in stems else None for each in arguments]
-    free = [i for i in range(len(parts)) if i not in places]
     return [
-        _closest(each, parts, free) or _closest(each, parts, range(len(parts))) if place is None else place
-        for each, place in zip(arguments, places, strict=True)
+        _closest(argument, parts, taken=places) if place is None else place
+        for argument, place in zip(arguments, places, strict=True)
     ]
 
 
-def _closest(argument: Expr, parts: Sequence[Expr], among: Iterable[int]) -> int | None:
-    """The first of those parts that have the most quantities in common with the argument; None where there is none."""
+def _closest(argument: Expr, parts: Sequence[Expr], taken: Sequence[int | None]) -> int | None:
+    """The part with which an argument has the most quantities in common, of those that are not taken if there is one."""
     mine = _quantities(argument)
-    common = {i: len(mine & _quantities(parts[i])) for i in among}
-    best = max(common, key=lambda i: common[i], default=None)
-    return best if best is not None and common[best] else None
+    common = [len(mine & _quantities(part)) for part in parts]
+    sharing = [i for i, number in enumerate(common) if number]
+    return min(sharing, key=lambda i: (i in taken, -common[i], i), default=None)
 
 
 def _stem(kind: type[Expr], part: Expr) -> Expr:
@@ -158,13 +159,11 @@ def _stem(kind: type[Expr], part: Expr) -> Expr:
 
 
 def _quantities(expression: Expr) -> set[Quantity]:
-    """The quantities in an expression, and in what its abbreviations stand for."""
-    found: set[Quantity] = set()
-    for atom in atoms_of(expression):
-        quantity = quantity_of(atom)
-        pieces = quantity.pieces if isinstance(quantity, Abbreviation) else ()
-        found |= {quantity}.union(*(_quantities(value) for value, *_ in pieces))
-    return found
+    """The quantities in a term or a factor, and in what its shorthands stand for; none of what has a place by itself."""
+    if expression.has(Sum, BatchSum, BatchMean, Total, Partial, Chain, Marked):
+        return set()
+    found = {quantity_of(atom) for atom in atoms_of(expression)}
+    return found.union(*(_quantities(each.value) for each in found if isinstance(each, Shorthand)))
 
 
 def _shift_to_k(whole: Expr) -> Callable[[Expr], Expr]:
