@@ -38,7 +38,7 @@ class Cell(Description):
         references: Where the cell comes from.
         example: Data, or a task that makes them, and settings to try it with.
         landscape: What to draw, for a cell with two weights.
-        order: The order in which its author wrote terms and factors; not given, but read off the equations and the loss.
+        order: The order in which its author wrote terms and factors; it is read off the equations and the loss.
 
     Raises:
         CellError: The description has a mistake; the message names the equation and the cure.

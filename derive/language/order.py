@@ -17,8 +17,8 @@ from sympy import Add, Expr, Mul, Pow, S, Sum
 
 from derive.language.exact import with_fractions
 from derive.language.operations import BatchMean, BatchSum, Chain, Marked, Partial, Total
-from derive.language.quantities import At, Quantity, Shorthand, atoms_of, indexed_of, k, quantity_of
-from derive.language.written import note_of
+from derive.language.quantities import At, Operation, Quantity, Shorthand, atoms_of, indexed_of, k, quantity_of
+from derive.language.written import latest_note_of, note_of
 
 PLACE_OF_CONSTANT = 0
 
@@ -63,7 +63,7 @@ class Order:
     def _learn(self, whole: Expr, operands: Iterable[Expr]) -> None:
         """Keeps the order of a sum or a product that was written from these operands."""
         kind = Add if isinstance(whole, Add) else Mul
-        parts = [with_fractions(part) for operand in operands for part in _operands(kind, operand)]
+        parts = [with_fractions(part) for operand in operands for part in self._parts(kind, operand)]
         if kind is Mul:
             whole = whole.as_coeff_Mul()[1]
         if not isinstance(whole, kind):
@@ -73,6 +73,12 @@ class Order:
         at_k = _shift_to_k(whole)
         in_order = [at_k(arguments[i]) for i in sorted(range(len(arguments)), key=lambda i: _last_if_none(places[i]))]
         self._written.setdefault(at_k(whole), in_order)
+
+    def _parts(self, kind: type[Expr], operand: Expr) -> Sequence[Expr]:
+        """What an operand of a sum or a product consists of, where it is one itself."""
+        if not isinstance(operand, kind):
+            return [operand]
+        return note_of(operand) or (self.terms(operand) if kind is Add else self.factors(operand))
 
     def _as_written(self, whole: Expr) -> list[Expr] | None:
         """The arguments of a sum or a product that the author wrote, for this or another step; else None."""
@@ -118,18 +124,24 @@ def is_negative(term: Expr) -> bool:
     return bool(term.as_coeff_Mul()[0].is_negative) and not isinstance(term, Add)
 
 
-def _notes(expression: Expr) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
-    """Every sum and product in an expression as its author wrote it, with its operands in that order."""
+def _notes(
+    expression: Expr, *, is_argument: bool = False, within: frozenset[Expr] = frozenset()
+) -> Iterator[tuple[Expr, tuple[Expr, ...]]]:
+    """Every sum and product in an expression as its author wrote it, with its operands in that order.
+
+    Args:
+        expression: The expression.
+        is_argument: Whether a function of SymPy's holds it, which may be an earlier one.
+        within: What it is a part of, in such functions.
+    """
     note = note_of(expression)
+    if is_argument and expression not in within:
+        note, within = latest_note_of(expression), within | {expression}
     if note and isinstance(expression, Add | Mul):
         yield expression, note
+    is_kept = is_argument or not isinstance(expression, Operation)
     for part in note or expression.args:
-        yield from _notes(part)
-
-
-def _operands(kind: type[Expr], operand: Expr) -> Sequence[Expr]:
-    """An operand of a sum or a product; what it consists of, where it is one itself."""
-    return note_of(operand) or operand.args if isinstance(operand, kind) else [operand]
+        yield from _notes(part, is_argument=not note and is_kept, within=within)
 
 
 def _places(kind: type[Expr], arguments: Sequence[Expr], parts: Sequence[Expr]) -> list[int | None]:
@@ -146,7 +158,7 @@ def _places(kind: type[Expr], arguments: Sequence[Expr], parts: Sequence[Expr]) 
 
 
 def _closest(argument: Expr, parts: Sequence[Expr], taken: Sequence[int | None]) -> int | None:
-    """The part with which an argument has the most quantities in common, of those that are not taken if there is one."""
+    """The part with which an argument has the most quantities in common, a part not yet taken first."""
     mine = _quantities(argument)
     common = [len(mine & _quantities(part)) for part in parts]
     sharing = [i for i, number in enumerate(common) if number]
@@ -159,7 +171,7 @@ def _stem(kind: type[Expr], part: Expr) -> Expr:
 
 
 def _quantities(expression: Expr) -> set[Quantity]:
-    """The quantities in a term or a factor, and in what its shorthands stand for; none of what has a place by itself."""
+    """The quantities in a term or a factor, and in its shorthands; none of what has a place by itself."""
     if expression.has(Sum, BatchSum, BatchMean, Total, Partial, Chain, Marked):
         return set()
     found = {quantity_of(atom) for atom in atoms_of(expression)}

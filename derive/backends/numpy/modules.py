@@ -125,7 +125,10 @@ class Bodies:
     def update(self) -> list[str]:
         """From the weights and their gradients to new weights."""
         weights = self._cell.parameters
-        return [*unpack("parameters", weights, weights), *Lines(Code("gradient.{}", self._cell.order)).print(self._program.update)]
+        return [
+            *unpack("parameters", weights, weights),
+            *Lines(Code("gradient.{}", self._cell.order)).print(self._program.update),
+        ]
 
 
 def used_in(body: Iterable[str], names: Iterable[str]) -> list[str]:
