@@ -10,7 +10,7 @@ import pytest
 from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
 from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells import character_model, vanilla_rnn
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.certify.certificate import certify
@@ -22,13 +22,12 @@ from derive.language.operations import BatchSum, Partial
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.rules import ADJOINT, SUM_OF_PATHS, Relation
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 
 LINEAR = derive(cell)
 ASSIGNMENTS = [equation for equation in LINEAR.equations if equation.rule.relation is Relation.BECOMES]
 DEFINITIONS = [equation for equation in LINEAR.equations if equation.rule == ADJOINT]
 COMPARED = [equation for equation in LINEAR.equations if equation not in ASSIGNMENTS + DEFINITIONS]
-SOURCE = print_network(lower(LINEAR))
+SOURCE = print_network(LINEAR)
 TINY = Rational(1, 10**20)
 
 
@@ -266,7 +265,7 @@ def test_a_slip_outside_the_gradient_is_caught(line, wrong):
         check_code(cell, SOURCE.replace(line, wrong))
 
 
-ROWS = print_network(lower(derive(vanilla_rnn.cell)))
+ROWS = print_network(derive(vanilla_rnn.cell))
 SABOTAGE = {
     "nothing but nan for several sequences": (
         "    return value\n",
@@ -296,7 +295,7 @@ def test_a_wrong_weight_is_not_hidden_by_the_larger_gradient_of_another():
         s[T],
         mean((s[T] - t) ** 2),
     )
-    source, right = print_network(lower(derive(large))), "return Parameters(gradient_Wx, gradient_b)"
+    source, right = print_network(derive(large)), "return Parameters(gradient_Wx, gradient_b)"
     assert right in source
     check_code(large, source)
     with pytest.raises(CertificateError, match="value_and_gradient"):
@@ -348,7 +347,7 @@ PROVED = {
 @pytest.mark.parametrize("right", PROVED.values(), ids=PROVED)
 def test_a_cell_is_proved_at_points_that_suit_it(right):
     derivation = derive(described(right))
-    assert certify(derivation, print_network(lower(derivation)))
+    assert certify(derivation, print_network(derivation))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +361,7 @@ def test_a_cell_is_proved_at_points_that_suit_it(right):
 )
 def test_a_cell_without_a_value_or_a_derivative_is_refused_in_one_line(right, words):
     with pytest.raises(CellError, match=words) as caught:
-        certify(derivation := derive(described(right)), print_network(lower(derivation)))
+        certify(derivation := derive(described(right)), print_network(derivation))
     assert "\n" not in str(caught.value)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
-from derive import DeriveError, N, T, derive, k
-from derive.backends.numpy.modules import print_network
+from derive import Cell, DeriveError, N, T, derive, k
+from derive.backends.numpy.network_code import print_network
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.language.operations import (
     BatchMean,
@@ -28,9 +29,9 @@ from derive.language.operations import (
 )
 from derive.language.quantities import LOSS, Adjoint, At
 from derive.mathematics.derivation import Derivation, Dots, Equation, Remark, Table
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t
@@ -123,6 +124,28 @@ def size(derivation: Derivation) -> int:
     """How many nodes the expressions of a derivation have."""
     sides = (side for each in derivation.equations for side in (each.lhs, each.rhs))
     return sum(1 for side in sides for _ in preorder_traversal(side))
+
+
+def equations_in(part: object) -> Iterator[Equation]:
+    """Every equation that a derivation, or a part of it, leads to."""
+    if isinstance(part, Equation):
+        yield part
+    elif isinstance(part, Mapping):
+        yield from equations_in((*part.keys(), *part.values()))
+    elif isinstance(part, tuple | list):
+        yield from (equation for each in part for equation in equations_in(each))
+    elif dataclasses.is_dataclass(part) and not isinstance(part, Cell):
+        yield from equations_in([getattr(part, each.name) for each in dataclasses.fields(part)])
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "lstm"])
+def test_a_number_is_one_equation(name):
+    derivation = write_derivation(importlib.import_module(f"derive.cells.{name}").cell)
+    numbered = {equation.number: equation for equation in derivation.equations}
+    assert list(numbered) == list(range(1, len(derivation.equations) + 1))
+    found = list(equations_in(derivation))
+    assert {equation.number for equation in found} == set(numbered)
+    assert all(equation is numbered[equation.number] for equation in found)
 
 
 @pytest.mark.parametrize("name", ["linear", "logistic", "tanh"])
@@ -355,7 +378,7 @@ def test_no_single_rate_and_no_pair_is_better_than_the_best(linear):
 @pytest.fixture(scope="module")
 def network(linear) -> SimpleNamespace:
     namespace = {"__name__": "network"}
-    exec(compile(print_network(lower(linear)), "network.py", "exec"), namespace)
+    exec(compile(print_network(linear), "network.py", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
 

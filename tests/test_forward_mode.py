@@ -19,7 +19,6 @@ from derive import (
     State,
     T,
     Target,
-    forward_mode,
     k,
     logistic,
     logistic_cross_entropy,
@@ -27,19 +26,19 @@ from derive import (
     total,
 )
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.certify.certificate import certify
 from derive.certify.code import check_beside
 from derive.certify.gradient import check_against_diff, is_zero
 from derive.certify.jacobian import check_jacobian
 from derive.language.operations import BatchMean, Total
 from derive.language.quantities import N
+from derive.mathematics import forward_mode
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.least_squares import squared
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.unroll import loss_of_steps, right_hand_sides
 from derive.output.cell_files import find_cells
-from derive.program.lower import lower
 
 a, b, w, v = (Parameter(name) for name in "abwv")
 x, t, s, c = Input("x"), Target("t"), State("s"), State("c")
@@ -148,7 +147,7 @@ def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps):
 @pytest.mark.parametrize("cell", OWN.values(), ids=OWN)
 def test_every_equation_and_every_line_is_certified(cell):
     derivation = write_derivation(cell)
-    source, jacobian = print_network(lower(derivation)), print_jacobian(derivation)
+    source, jacobian = print_network(derivation), print_jacobian(derivation)
     certificate = certify(derivation, source, {"jacobian.py": jacobian})
     assert len(certificate["equations"]) == len(derivation.equations)
     assert certificate["code"]["proved equal to it"] == ["jacobian.py"]
@@ -176,7 +175,7 @@ def test_a_proof_with_a_wrong_tangent_does_not_go_through(derivation, monkeypatc
 
 
 def test_a_line_of_the_module_with_its_sign_flipped_is_refused(derivation):
-    source, jacobian = print_network(lower(derivation)), print_jacobian(derivation)
+    source, jacobian = print_network(derivation), print_jacobian(derivation)
     lines = list(re.finditer(r"^( +\S+(?: \S+\])?) = (.*)  # \(\d+\)$", jacobian, re.MULTILINE))
     assert len(lines) >= 2 + 2 * len(derivation.cell.parameters)
     for found in lines:

@@ -20,9 +20,9 @@ MAY_IMPORT = {
     "backends": {"language", "mathematics", "methods", "program"},
     "documents": {"language", "mathematics", "methods", "program", "backends"},
     "certify": {"language", "mathematics"},
-    "runtime": set(),
+    "trainer": set(),
     "output": {
-        *("language", "mathematics", "methods", "program", "backends", "documents", "certify", "runtime"),
+        *("language", "mathematics", "methods", "program", "backends", "documents", "certify", "trainer"),
         "cells",
     },
     "cells": {""},
@@ -96,6 +96,16 @@ def test_imports_point_one_way(folder):
     assert wrong == {(module, needed) for module, needed in STILL_IMPORTED if folder_of(module) == folder}
 
 
+def test_only_the_ledger_makes_equations():
+    made = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Equation"
+    }
+    assert made == {"mathematics.ledger"}
+
+
 def test_no_two_modules_need_each_other():
     def reach(module: str) -> set[str]:
         seen: set[str] = set()
@@ -128,17 +138,6 @@ def test_a_cell_imports_what_a_user_would(path):
 )
 def test_generated_code_imports_numpy_and_itself(path):
     assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-@pytest.mark.parametrize("path", sorted((DERIVE / "runtime").glob("*.py")), ids=lambda path: path.stem)
-def test_the_trainer_imports_numpy_and_its_neighbours(path):
-    assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-def test_the_trainer_loads_matplotlib_only_to_draw():
-    source = "import sys; from derive.runtime import check, gradients, train; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_import_derive_loads_only_sympy_and_numpy():

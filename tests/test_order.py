@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from sympy import Add, Eq, Matrix, Mul, Pow, Rational, cos, diff, exp, sin, sqrt, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.backends.numpy.numpy_code import Code
 from derive.cells.lstm import cell as lstm
 from derive.documents.latex import Formulas
 from derive.language.order import BY_ROLE, Order
 from derive.mathematics.pipeline import write_derivation
-from derive.program.lower import lower
 
 H = Dimension("H")
 x, a, b, c = Input("x", "x"), State("a", "a"), State("b", "b"), Intermediate("c", "c")
@@ -176,7 +175,7 @@ def gated(*, turned: bool) -> Cell:
 
 def network(cell: Cell) -> str:
     """The source of its network.py."""
-    return print_network(lower(write_derivation(cell)))
+    return print_network(write_derivation(cell))
 
 
 ONE = ["z[k] = x[k] * U + s[k - 1] * W", "s[k] = z[k] * np.tanh(z[k] + x[k])", "(s[T] - t) ** 2"]

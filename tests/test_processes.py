@@ -106,7 +106,7 @@ def test_two_cells_come_out_as_each_does_alone(folder):
     lines = out.splitlines()
     assert lines[:2] == ["reading other", "reading one"]
     assert [line.split(":")[0] for line in lines[2:4]] == ["other", "one"]
-    assert lines[5:] == ["open both/out/other/derivation.html", "open both/out/one/derivation.html"]
+    assert lines[5:] == ["open both/out/index.html"]
     for name in ("one", "other"):
         assert command(folder, f"{name}.py", "--out", "alone/out").communicate(timeout=120)[1] == ""
     assert contents(folder / "both") == contents(folder / "alone")

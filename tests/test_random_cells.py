@@ -33,7 +33,7 @@ from derive import (
     softplus,
     total,
 )
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import network_of, print_network
 from derive.certify.certificate import certify
 from derive.certify.code import complex_step, draw_numbers
 from derive.certify.points import is_real
@@ -44,7 +44,6 @@ from derive.language.points import NUDGE, point_of
 from derive.language.quantities import LOSS, Product, Quantity, Shape, atoms_of, quantity_of
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
-from derive.program.lower import lower
 
 D, H, G, M = map(Dimension, "DHGM")
 BOUND = 1e-10
@@ -211,7 +210,7 @@ def assert_gradient_is_the_complex_step(cell: Cell, network: ModuleType, given_n
 def test_the_gradient_of_a_random_cell_is_the_complex_step(cell, data):
     note("\n".join(map(str, (*cell.equations, cell.loss))))
     try:
-        source = print_network(lower(write_derivation(cell)))
+        source = print_network(write_derivation(cell))
     except CellError as error:
         assume(REFUSED not in str(error))
         raise
@@ -228,12 +227,12 @@ def test_a_random_cell_is_certified_and_printed(cell):
     note("\n".join(map(str, (*cell.equations, cell.loss))))
     try:
         derivation = write_derivation(cell)
-        program = lower(derivation)
-        certify(derivation, print_network(program))
+        certify(derivation, print_network(derivation))
     except CellError as error:
         assume(REFUSED not in str(error) and "no real number" not in str(error))
         raise
-    assert all(printed(derivation, program) for printed in (print_tex, print_html, print_markdown))
+    module = network_of(derivation).module
+    assert all(printed(derivation, module) for printed in (print_tex, print_html, print_markdown))
 
 
 # --- what the test above has found, as small as it gets --------------------------------------------------------------
@@ -290,7 +289,7 @@ FOUND = {
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("cell", FOUND.values(), ids=FOUND)
 def test_the_gradient_of_a_cell_once_derived_wrongly_is_the_complex_step(cell, steps):
-    network = load(print_network(lower(write_derivation(cell))), cell.name)
+    network = load(print_network(write_derivation(cell)), cell.name)
     assert_gradient_is_the_complex_step(
         cell, network, draw_numbers(cell, network, 2, steps, np.random.default_rng(0))[:3]
     )

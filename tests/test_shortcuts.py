@@ -11,13 +11,13 @@ from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
-from derive.backends.numpy.modules import print_example, print_network
+from derive.backends.numpy.modules import print_example
+from derive.backends.numpy.network_code import print_network
 from derive.certify.certificate import certify
 from derive.certify.code import check_beside
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
-from derive.program.lower import lower
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
 
@@ -29,7 +29,7 @@ def sources_of(derivation):
         "moments.py": print_moments(derivation),
         "descent.py": print_descent(derivation),
     }
-    return print_network(lower(derivation)), {name: text for name, text in printed.items() if text is not None}
+    return print_network(derivation), {name: text for name, text in printed.items() if text is not None}
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ from typing import Any
 
 from sympy import sympify
 
-from derive.backends.numpy.numpy_code import Code, Lines
+from derive.backends.numpy.printer import Printer
 from derive.documents.latex import Formulas
 from derive.mathematics.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table
 from derive.mathematics.rules import Rule
-from derive.program.program import Accumulate, Assign, ForTime, Program, Statement
+from derive.program.nodes import Add, Let, Module, Record
+from derive.program.walk import every
 
 
 class Format(ABC):
@@ -64,40 +65,28 @@ class Format(ABC):
         return self.text(value) if isinstance(value, str) else self.formula(self.formulas.doprint(sympify(value)))
 
 
-def lines_of_code(program: Program) -> dict[int, list[str]]:
-    """The lines of the generated module by the number of the equation that they are."""
+def lines_of_code(module: Module) -> dict[int, list[str]]:
+    """The lines of the generated module by the number of the equation that they compute."""
     found: dict[int, list[str]] = {}
-    order = program.cell.order
-    blocks: tuple[tuple[tuple[Statement, ...], Code], ...] = (
-        ((*program.forward, *program.loss, *program.backward, *program.gradients), Code(order=order)),
-        (program.update, Code("gradient.{}", order)),
-    )
-    for statements, code in blocks:
-        lines = Lines(code)
-        for statement in _single(statements):
-            line = lines.print((statement,))[0].partition("  # ")[0]
-            found.setdefault(statement.equation, []).append(line)
+    for function in module.functions:
+        printer = Printer((each for each in function.parameters if isinstance(each, Record)), numbered=False)
+        for statement in every(function):
+            if isinstance(statement, Let | Add):
+                for number in statement.of:
+                    found.setdefault(number, []).extend(printer.lines([statement]))
     return found
 
 
-def _single(statements: tuple[Any, ...]) -> Iterator[Any]:
-    for statement in statements:
-        if isinstance(statement, ForTime):
-            yield from statement.body
-        elif isinstance(statement, Assign | Accumulate):
-            yield statement
-
-
-def view(derivation: Derivation, program: Program, form: Format) -> dict[str, Any]:
+def view(derivation: Derivation, module: Module, form: Format) -> dict[str, Any]:
     """The fields of a template.
 
     Args:
         derivation: What to show.
-        program: Its code, shown beside the equations.
+        module: Its program, whose code is shown beside the equations.
         form: The format to print words and formulas in.
     """
     explained: set[Rule] = set()
-    code = lines_of_code(program)
+    code = lines_of_code(module)
     elided = frozenset().union(*(section.elided for section in derivation.sections))
     return {
         "cell": derivation.cell,

@@ -9,7 +9,7 @@ from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
 from derive.language.order import Order
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Markdown(Format):
@@ -39,7 +39,7 @@ class Markdown(Format):
         return f"`{text}`"
 
 
-def print_markdown(derivation: Derivation, program: Program) -> str:
+def print_markdown(derivation: Derivation, module: Module) -> str:
     """The page."""
     form = Markdown(derivation.cell.order)
-    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, program, form), "form": form}))
+    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, module, form), "form": form}))

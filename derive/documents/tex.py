@@ -9,7 +9,7 @@ from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
 from derive.language.order import Order
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Tex(Format):
@@ -39,7 +39,7 @@ class Tex(Format):
         return rf"\texttt{{{self.words(text)}}}"
 
 
-def print_tex(derivation: Derivation, program: Program) -> str:
+def print_tex(derivation: Derivation, module: Module) -> str:
     """The document, ready for pdflatex."""
     form = Tex(derivation.cell.order)
-    return tidy(render("documents/templates/derivation.tex.j2", {**view(derivation, program, form), "form": form}))
+    return tidy(render("documents/templates/derivation.tex.j2", {**view(derivation, module, form), "form": form}))

@@ -150,7 +150,7 @@ class Staged:
         hoisted: For all steps at once, before the loop: quantities that need no state, and the input's part of others.
         run: In the loop over the steps.
         outputs: For all steps at once, after it: what no later step needs.
-        finish: At the last step by itself, in place of `run` or in addition.
+        finish: At the last step by itself, in place of `run` or in addition; one that holds for every k is read at T.
         hoisted_back: For all steps at once, before the backward loop: adjoints and factors that need no adjoint of a
             later step.
         start: The adjoints at T.
@@ -223,7 +223,7 @@ class Tangents:
     Attributes:
         initial: Those of the states at k = 0.
         step: Those of a step, in an order in which they can be computed.
-        last: Those of the last step, where it has others or more.
+        last: Those of the last step, where it has others or more; one that holds for every k is read at T.
         weights: The weights that some state before the last depends on.
     """
 

@@ -89,18 +89,18 @@ def write_tangents(cell: Cell, forward: Forward, local: LocalPartials, ledger: L
         write(pair, k, right, every_step[pair[0]], (Range(k, S.One, T if pair in alike else T - 1),))
         for pair, right in at_k.items()
     )
-    numbers = {(q, weight): equation.number for (q, weight), equation in zip(at_k, step, strict=True)}
+    rolled = dict(zip(at_k, step, strict=True))
     last = []
     for pair, right in at_T.items():
         if pair not in alike:
             last.append(write(pair, T, right, last_step[pair[0]], ()))
         elif len(alike) < len(at_k):  # the last step has its own equations: all of it is computed by itself
-            last.append(Equation(numbers[pair], Total(pair[0][T], pair[1]), right, TANGENT_STEP))
+            last.append(rolled[pair])
     weights = tuple(weight for weight in cell.parameters if any(weight == by for _, by in carried))
     return Tangents(initial, step, tuple(last), weights)
 
 
 def at_last_step(tangents: Tangents) -> Mapping[Total, Equation]:
     """The equation of every tangent at T, by its left-hand side."""
-    rolled = {each.lhs.subs(k, T): each for each in tangents.step if each.over[0].last == T}
-    return rolled | {each.lhs: each for each in tangents.last if not each.over}
+    equations = (*tangents.step, *tangents.last)
+    return {each.lhs.subs(k, T): each for each in equations if not each.over or each.over[0].last == T}

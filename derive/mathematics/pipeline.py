@@ -305,7 +305,7 @@ def _write_second_order(
         """The loss is a sum of squares, one a sequence. Backpropagation adds the sequences up on its way; forward mode
         keeps them apart, and so gives what a method of second order needs: the derivative of every residual with
         respect to every weight. They are the entries of the Jacobian, a row a sequence and a column a weight.
-        `jacobian.py` computes it, and `levenberg_marquardt.md` says what is done with it."""
+        `jacobian.py` computes it, and `methods/levenberg_marquardt.md` says what is done with it."""
     )
     return tangents, write_least_squares(cell, forward, tangents, ledger)
 

@@ -64,10 +64,9 @@ class _Passes:
         back, start, before_last = self._short_cut()
         hoisted_back, run_back = self._in_bulk(back, {e.lhs.quantity: right for e, right in start})
         cell = self._cell
-        own = {equation.lhs.quantity: equation.number for equation in self._forward.last}
-        numbers = {equation.lhs.quantity: equation.number for equation in self._forward.step} | own
-        wanted = cell.last_step if cell.has_own_last_step else {q: r for q, r in cell.last_step.items() if q in own}
-        finish = tuple(Equation(numbers[q], q[T], right, STAGED) for q, right in wanted.items())
+        own = {equation.lhs.quantity: equation for equation in self._forward.last}
+        every = own if not cell.has_own_last_step else {e.lhs.quantity: e for e in self._forward.step} | own
+        finish = tuple(every[q] for q in cell.last_step if q in every)
         at_T = tuple(self._restate(e, self._with_names(right, T)) for e, right in start)
         at_T_less_1 = tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last)
         first = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first)

@@ -4,7 +4,7 @@ A method is a list of equations, carried out in order; what stands on the left i
 before it is written is a part of the method's state: it is kept from one update to the next, and starts at 0 unless the
 method says otherwise.
 
-To add one, add an entry to `METHODS`: `generated/optimizers.py`, the page beside it and the trainer's --method follow.
+To add one, add an entry to `METHODS`: `generated/methods/update_rules.py`, the page beside it and --method follow.
 """
 
 from __future__ import annotations

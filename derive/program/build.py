@@ -16,6 +16,7 @@ from derive.language.quantities import (
     LOSS,
     Adjoint,
     At,
+    Dimension,
     Input,
     Intermediate,
     Label,
@@ -69,49 +70,72 @@ STEPS = Size.of("T") + 1
 """The rows of what has one for each step: row 0 is for the start."""
 
 
-def size_of(expression: Expr | int) -> Size:
-    """An integer expression in T, N, k and dimensions as a size.
-
-    Raises:
-        ValueError: It is no linear form with whole coefficients.
-    """
-    total = Size()
-    for term in BY_ROLE.terms(S(expression)):
-        coefficient, rest = term.as_coeff_Mul()
-        if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
-            raise ValueError(f"{expression} is no linear form of sizes")
-        total += (Size((), 1) if rest == S.One else Size.of(rest.name)) * int(coefficient)
-    return total
-
-
 class Scope:
     """The symbols of a module: what each quantity of a derivation is called in code.
 
     Args:
-        namer: Gives the names; it has given those of the user already, where `user` names them.
-        user: The quantities whose names are the user's.
+        namer: Gives the names: those of the user's quantities and dimensions first, then all others.
     """
 
-    def __init__(self, namer: Namer, user: Iterable[Quantity]) -> None:
+    def __init__(self, namer: Namer) -> None:
         self._namer = namer
         self._symbols: dict[Expr, Symbol] = {}
-        for quantity in user:
-            self.declare(quantity)
+        self._sizes: dict[Dimension, str] = {}
 
     def declare(
-        self, quantity: Quantity, *, role: Role | None = None, steps: Size | None = None, name: str = ""
+        self,
+        quantity: Quantity,
+        *,
+        role: Role | None = None,
+        steps: Size | None = None,
+        name: str = "",
+        field: str = "",
     ) -> Symbol:
-        """The symbol of a quantity, made at its first use."""
+        """The symbol of a quantity, made at its first use.
+
+        Args:
+            quantity: The quantity.
+            role: What it is, where its class does not say.
+            steps: How many rows it has, where it has one per step.
+            name: What it should be called in code, unless as itself.
+            field: What it is called in a record, unless as itself.
+        """
         if quantity not in self._symbols:
             self._symbols[quantity] = Symbol(
                 self._namer.name(name or quantity.name),
-                type_of_quantity(quantity),
+                self.type(quantity),
                 role or next((ROLES[kind] for kind in type(quantity).__mro__ if kind in ROLES), Role.LOCAL),
                 steps,
                 quantity.meaning or quantity.latex,
-                quantity.name,
+                field or quantity.name,
             )
         return self._symbols[quantity]
+
+    def size(self, expression: Expr | int) -> Size:
+        """An integer expression in T, N, steps and dimensions, by the names that these have in code.
+
+        Raises:
+            ValueError: It is no linear form with whole coefficients.
+        """
+        total = Size()
+        for term in BY_ROLE.terms(S(expression)):
+            coefficient, rest = term.as_coeff_Mul()
+            if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
+                raise ValueError(f"{expression} is no linear form of sizes")
+            total += (Size((), 1) if rest == S.One else Size.of(self._name_of_size(rest))) * int(coefficient)
+        return total
+
+    def _name_of_size(self, symbol: SympySymbol) -> str:
+        if not isinstance(symbol, Dimension):
+            return str(symbol.name)
+        if symbol not in self._sizes:
+            self._sizes[symbol] = self._namer.name(symbol.name)
+        return self._sizes[symbol]
+
+    def type(self, quantity: Quantity) -> Type:
+        """The type of a quantity at one step."""
+        axes = tuple(map(self.size, quantity.dimensions))
+        return Type(axes, quantity.per_sequence, isinstance(quantity, Label))
 
     def gradient(self, weight: Parameter) -> Symbol:
         """The symbol of dξ/dW."""
@@ -119,9 +143,7 @@ class Scope:
         if derivative not in self._symbols:
             name = self._namer.name(f"gradient_{weight.name}")
             meaning = f"derivative of the loss with respect to {weight.name}"
-            self._symbols[derivative] = Symbol(
-                name, type_of_quantity(weight), Role.GRADIENT, None, meaning, weight.name
-            )
+            self._symbols[derivative] = Symbol(name, self.type(weight), Role.GRADIENT, None, meaning, weight.name)
         return self._symbols[derivative]
 
     def loss(self) -> Symbol:
@@ -137,14 +159,8 @@ class Scope:
     def place(self, left: Expr) -> Ref:
         """Where the left-hand side of an equation is."""
         if isinstance(left, At):
-            return Ref(self.of(left.quantity), size_of(left.index))
+            return Ref(self.of(left.quantity), self.size(left.index))
         return Ref(self.of(left))
-
-
-def type_of_quantity(quantity: Quantity) -> Type:
-    """The type of a quantity at one step."""
-    axes = tuple(size_of(size) for size in quantity.dimensions)
-    return Type(axes, quantity.per_sequence, isinstance(quantity, Label))
 
 
 class Builder:
@@ -173,7 +189,9 @@ class Builder:
         equations = tuple(equations)
         over = equations[0].over[0]
         body = tuple(map(self.let, equations))
-        return Loop(over.index.name, size_of(over.first), size_of(over.last), over.backwards, kind, body)
+        return Loop(
+            over.index.name, self.scope.size(over.first), self.scope.size(over.last), over.backwards, kind, body
+        )
 
     def sums(self, equations: Iterable[Equation]) -> Iterator[Statement]:
         """Equations whose right-hand sides are sums over steps: one loop for each range, then what is added once."""
@@ -186,7 +204,7 @@ class Builder:
                 line = Add(target, self.expression(term.function if is_sum else term), (equation.number,))
                 (loops.setdefault(term.limits[0], []) if is_sum else once).append(line)
         for (index, first, last), body in loops.items():
-            yield Loop(index.name, size_of(first), size_of(last), False, Kind.SCAN, tuple(body))
+            yield Loop(index.name, self.scope.size(first), self.scope.size(last), False, Kind.SCAN, tuple(body))
         yield from once
 
     # --- expressions ---
@@ -209,7 +227,7 @@ class Builder:
             case S.Pi | S.Exp1:
                 return Constant("pi" if expression == S.Pi else "e")
             case SympySymbol():
-                return Dim(size_of(expression))
+                return Dim(self.scope.size(expression))
             case SympyAdd():
                 return self._sum(expression)
             case Mul():
@@ -241,7 +259,7 @@ class Builder:
 
     def _sum(self, total: SympyAdd) -> Expression:
         if not total.atoms(Quantity, At):
-            return Dim(size_of(total))
+            return Dim(self.scope.size(total))
         first, *others = self.order.terms(total)
         value = self.expression(first)
         for term in others:

@@ -11,7 +11,7 @@ class Size:
     """A linear form: Σ coefficient · name + constant.
 
     Attributes:
-        terms: The names with their coefficients, none of which is 0, in order of appearance.
+        terms: The names with their coefficients, none of which is 0, by name, so that D + H equals H + D.
         constant: What is added.
     """
 
@@ -35,7 +35,7 @@ class Size:
         total = dict(self.terms)
         for name, coefficient in other.terms:
             total[name] = total.get(name, 0) + coefficient
-        return Size(tuple((name, c) for name, c in total.items() if c), self.constant + other.constant)
+        return Size(tuple((name, c) for name, c in sorted(total.items()) if c), self.constant + other.constant)
 
     def __mul__(self, factor: int) -> Size:
         return Size(tuple((name, factor * c) for name, c in self.terms if factor), factor * self.constant)
@@ -50,6 +50,11 @@ class Size:
             total += Size.of(values.get(name, name)) * coefficient
         return total
 
+    @property
+    def is_never_negative(self) -> bool:
+        """Whether it is 0 or more for all names, each 1 or more, as far as the signs of the coefficients tell."""
+        return all(c > 0 for _, c in self.terms) and sum(c for _, c in self.terms) + self.constant >= 0
+
     def number(self, values: Mapping[str, int]) -> int:
         """Its value.
 
@@ -60,7 +65,7 @@ class Size:
 
     def __str__(self) -> str:
         text = ""
-        for name, c in self.terms:
+        for name, c in sorted(self.terms, key=lambda term: term[1] < 0):
             factor = name if abs(c) == 1 else f"{abs(c)} * {name}"
             text += (f" - {factor}" if c < 0 else f" + {factor}") if text else (f"-{factor}" if c < 0 else factor)
         if not text:

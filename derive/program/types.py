@@ -31,6 +31,8 @@ from derive.program.nodes import (
 from derive.program.sizes import Size
 
 NUMBER = Type()
+SEQUENCES = Size.of("N")
+"""How many sequences there are."""
 
 
 class ProgramError(Exception):
@@ -49,7 +51,7 @@ def type_of(expression: Expression) -> Type:
             return NUMBER
         case Ref(place, step):
             inner = type_of_place(place)
-            steps = place.of.steps if isinstance(place, View) else place.steps
+            steps = steps_of(place)
             if step is not None and steps is None:
                 raise ProgramError(f"{place.name} has no steps, and is used at {step}")
             if step is None and steps is not None:
@@ -74,8 +76,8 @@ def type_of(expression: Expression) -> Type:
             _require(type_of(label).label and type_of(row).axes != (), expression, "it takes a label and a row")
             return type_of(row)
         case RowWise("softmax_cross_entropy", (row, label)):
-            _require(type_of(label).label and len(type_of(row).axes) == 1, expression, "it takes a row and a label")
-            return Type((), type_of(row).batch)
+            _require(type_of(label).label and type_of(row).axes != (), expression, "it takes a row and a label")
+            return Type(type_of(row).axes[:-1], type_of(row).batch)
         case RowWise(function):
             raise ProgramError(f"{function}: no such function of rows, or not with so many arguments")
         case Concat(parts, axis):
@@ -87,7 +89,9 @@ def type_of(expression: Expression) -> Type:
             return Type((*inner.axes[:axis], *middle, *inner.axes[axis + 1 :]), inner.batch, inner.label)
         case Solve(matrix, right):
             square, ours = type_of(matrix), type_of(right)
-            _require(len(square.axes) == 2 and ours.axes[:1] == square.axes[:1], expression, f"{square} y = {ours}")
+            n = ours.axes[:1]
+            fits = n != () and square == Type((*n, *n)) and ours == Type(ours.axes[:2])
+            _require(fits, expression, f"a matrix {_in_words(square)} and {_in_words(ours)} on the right")
             return ours
         case Identity(size):
             return Type((size, size))
@@ -110,6 +114,11 @@ def type_of_place(place: Symbol | Buffer | View) -> Type:
     return Type((Size.of(place.split), rows, *place.of.type.axes[1:]), place.of.type.batch)
 
 
+def steps_of(place: Symbol | Buffer | View) -> Size | None:
+    """How many rows a symbol, a buffer or a view has, one for each step; nothing where it has none."""
+    return place.of.steps if isinstance(place, View) else place.steps
+
+
 def _has(inner: Type, axis: Axis) -> bool:
     return inner.batch if axis == BATCH else 0 <= axis < len(inner.axes)
 
@@ -121,6 +130,7 @@ def _require(holds: bool, expression: Expression, problem: str) -> None:
 
 def spread(expression: Expression, types: tuple[Type, ...]) -> Type:
     """The type of an operation entry by entry: axes are alike, counted from the last, or one operand has fewer."""
+    _require(not any(each.label for each in types), expression, "a label is no number to compute with")
     longest: tuple[Size, ...] = max((each.axes for each in types), key=len, default=())
     for each in types:
         fits = longest[len(longest) - len(each.axes) :] == each.axes
@@ -154,6 +164,7 @@ def _concat(expression: Concat, types: list[Type], axis: Axis) -> Type:
     def others(each: Type) -> tuple[Size, ...]:
         return (*each.axes[:axis], *each.axes[axis + 1 :])
 
+    _require(axis != BATCH, expression, "sequences beside one another")
     _require(all(_has(each, axis) and others(each) == others(first) for each in rows), expression, "parts do not fit")
     _require(len({each.batch for each in rows}) == 1, expression, "parts with sequences beside parts without")
     whole = Size()

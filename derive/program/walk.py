@@ -163,7 +163,8 @@ class Free:
 def free(body: Iterable[Node]) -> Free:
     """What a body reads, writes and calls: the one answer to every question of what code needs.
 
-    A symbol with steps, written at one step and read at another, counts as read as well, unless it is filled first.
+    A symbol with steps, written at one step and read at another, counts as read as well, unless it is filled first; so
+    does one that is written in a loop, which may have no steps, or in part, or under a condition, and read afterwards.
     """
     read: dict[Place, None] = {}
     written: dict[Place, None] = {}
@@ -175,23 +176,30 @@ def free(body: Iterable[Node]) -> Free:
     def size(form: Size | None) -> None:
         sizes.update(dict.fromkeys(name for name in (form.names if form else ()) if name not in bound))
 
-    def target(place: Expression) -> None:
+    def target(place: Expression, in_part: bool = False) -> None:
         match place:
             case Ref(symbol, step):
                 size(step)
                 written[symbol] = None
-                if step is None:
+                if step is None and not in_part:
                     whole.add(symbol)
             case Part(of, _, first, count):
                 size(first)
                 size(count)
-                target(of)
+                target(of, in_part=True)
+
+    def within(node: Node) -> None:
+        """Looks into what may not be run: it writes nothing for certain."""
+        before = set(whole)
+        for part in parts(node):
+            look(part)
+        whole.intersection_update(before)
 
     def look(node: Node) -> None:
         match node:
             case Ref(symbol, step):
                 size(step)
-                if symbol not in whole:
+                if symbol not in whole and not (isinstance(symbol, View) and symbol.of in whole):
                     read[symbol] = None
                 return
             case Dim(form) | Identity(form):
@@ -227,15 +235,17 @@ def free(body: Iterable[Node]) -> Free:
                 size(first)
                 size(last)
                 bound.append(index)
-                for part in parts(node):
-                    look(part)
+                within(node)
                 bound.pop()
                 return
+            case When():
+                within(node)
+                return
             case Run(_, arguments, results):
-                for each in _symbols(arguments):
+                for each in symbols_of(arguments):
                     if each not in whole:
                         read[each] = None
-                for each in _symbols(results):
+                for each in symbols_of(results):
                     written[each] = None
                     whole.add(each)
         for part in parts(node):
@@ -250,14 +260,16 @@ def _axes(place: Place) -> tuple[Size, ...]:
     return place.of.type.axes if isinstance(place, View) else place.type.axes
 
 
-def _symbols(parameters: Iterable[Symbol | Record]) -> Iterator[Symbol]:
+def symbols_of(parameters: Iterable[Symbol | Record]) -> Iterator[Symbol]:
+    """The symbols in parameters or results, one by one."""
     for each in parameters:
         yield from each.fields if isinstance(each, Record) else (each,)
 
 
 def equations(node: Node) -> frozenset[int]:
     """The numbers of the equations that a node computes."""
-    return frozenset(number for each in every(node) for number in getattr(each, "of", ()) if isinstance(number, int))
+    numbers = (getattr(each, "of", ()) for each in every(node))  # of a sum or a part, `of` is an expression
+    return frozenset(number for each in numbers if isinstance(each, tuple) for number in each)
 
 
 def terms(expression: Expression) -> list[tuple[bool, Expression]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner, sympify
@@ -169,7 +170,8 @@ def print_descent(derivation: Derivation) -> str | None:
     example = cell.worked_example
     if example is None or form is None:
         return None
-    point = example_point(cell, example, sympify, nudge=None)
+    # Of the point only the data are used; an example has weights to start from, and not always a solution.
+    point = example_point(cell, replace(example, solution=example.start), sympify, nudge=None)
     known = {equation.lhs: spelt_out(equation.rhs, point) for equation in (*form.polynomials, form.squares)}
     factor = {form.of_factor.lhs: form.of_factor.rhs} if form.of_factor else {}
     moves = []

@@ -130,13 +130,14 @@ class Calls:
 
     # --- lines ---
 
-    def say(self, *equations: Equation) -> None:
-        """The equations as comments, as network.py has them."""
+    def say(self, *equations: Equation, step: Expr = k) -> None:
+        """The equations of a step as comments, as network.py has them."""
         for equation in equations:
             right = equation.rhs
             sign, right = ("+=", right.function) if isinstance(right, Sum) else ("=", right)
+            left, right = (side.subs(k, step) for side in (equation.lhs, right))
             code = Code(order=self.order)
-            text = f"({equation.number}) {code.doprint(equation.lhs)} {sign} {code.doprint(right)}"
+            text = f"({equation.number}) {code.doprint(left)} {sign} {code.doprint(right)}"
             self.lines += textwrap.wrap(text, 96, initial_indent="# ", subsequent_indent="#     ")
 
     def call(self, function: str, *arguments: str) -> None:

@@ -72,8 +72,8 @@ class FastModule:
     def _finish(self) -> list[str]:
         block = self._block()
         for equation in self._staged.finish:
-            block.say(equation)
-            block.write(equation.rhs, block.place(equation.lhs, bulk=False))
+            block.say(equation, step=T)
+            block.write(equation.rhs.subs(k, T), block.place(equation.lhs.subs(k, T), bulk=False))
         return self._with_header(block) if block.lines else []
 
     def _start(self, derivation: Derivation) -> list[str]:

@@ -12,7 +12,7 @@ from derive.backends.templating import render
 from derive.language.cell import Cell
 from derive.language.names import name_of_tangent
 from derive.language.operations import Total
-from derive.language.quantities import LOSS, At, T, atoms_of, quantity_of
+from derive.language.quantities import LOSS, At, T, atoms_of, k, quantity_of
 from derive.mathematics.derivation import Derivation, Equation, Tangents
 
 
@@ -45,8 +45,9 @@ def print_jacobian(derivation: Derivation) -> str | None:
         return None
     code = JacobianCode(cell)
 
-    def lines(equations: Iterable[Equation]) -> list[str]:
-        return [f"{code.doprint(each.lhs)} = {code.doprint(each.rhs)}  # ({each.number})" for each in equations]
+    def lines(equations: Iterable[Equation], step: Expr = k) -> list[str]:
+        sides = ((each.lhs.subs(k, step), each.rhs.subs(k, step), each.number) for each in equations)
+        return [f"{code.doprint(left)} = {code.doprint(right)}  # ({number})" for left, right, number in sides]
 
     carried = (*tangents.initial, *tangents.step, *tangents.last)
     equations = (*carried, form.residual, *form.jacobian.values())
@@ -56,7 +57,7 @@ def print_jacobian(derivation: Derivation) -> str | None:
         *(f"{name} = np.zeros((T + 1, N), dtype)" for name in names),
         *lines(tangents.initial),
         *_loop(tangents, lines(tangents.step)),
-        *lines(tangents.last),
+        *lines(tangents.last, T),
         *lines([form.residual]),
         f"jacobian = np.zeros((N, {len(cell.parameters)}), dtype)",
         *lines(form.jacobian.values()),

@@ -53,7 +53,7 @@ def print_optimizers() -> str:
         Its source, not yet formatted.
     """
     return render(
-        "backends/numpy/templates/optimizers.py.j2",
+        "backends/numpy/templates/update_rules.py.j2",
         {
             "methods": METHODS.values(),
             "clipping": CLIPPING,
