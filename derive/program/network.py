@@ -95,7 +95,7 @@ def network(derivation: Derivation, fixed: Iterable[str] = ()) -> Network:
         fixed: Names that the module needs for itself, and cannot give up: its public functions.
     """
     cell = derivation.cell
-    namer = Namer(fixed)
+    namer = Namer((*fixed, "k", "T", "N"))
     scope = Scope(namer)
     for quantity in cell.quantities:
         kept = quantity in (*cell.inputs, *cell.computed) or (quantity in cell.targets and cell.target_at_every_step)
