@@ -121,6 +121,14 @@ def test_what_is_derived_keeps_the_order_of_the_parts(written, derived, code):
     assert Code(order=Order([written])).doprint(derived) == code
 
 
+def test_a_sum_is_one_factor_and_a_product_is_one_term():
+    written = (c[k] - a[k]) * (b[k] * W) + 1
+    order = Order([written])
+    assert order.factors(c[k] - a[k]) == [c[k] - a[k]]
+    assert order.factors(Mul(2, c[k] - a[k], evaluate=False)) == [2, c[k] - a[k]]
+    assert order.terms(b[k] * W) == [b[k] * W]
+
+
 def test_without_an_author_the_order_is_that_of_the_roles():
     assert BY_ROLE.factors(W * x[k] * a[k]) == [a[k], x[k], W]
     assert BY_ROLE.terms(-W + x[k]) == [x[k], -W]

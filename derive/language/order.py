@@ -38,7 +38,7 @@ class Order:
 
     def terms(self, total: Expr) -> list[Expr]:
         """The terms of a sum in the order in which they are written: k - 1, s_T - t, 1 - z."""
-        if written := self._as_written(total):
+        if written := self._as_written(Add, total):
             return written
         in_an_index = not atoms_of(total)
 
@@ -52,7 +52,7 @@ class Order:
     def factors(self, product: Expr) -> list[Expr]:
         """The factors of a product in the order in which they are written; sums last, so that they need no brackets."""
         number, rest = product.as_coeff_Mul()
-        if written := self._as_written(rest):
+        if written := self._as_written(Mul, rest):
             return written if number == S.One else [number, *written]
 
         def key(factor: Expr) -> tuple[bool, bool, int, int, str]:
@@ -80,8 +80,10 @@ class Order:
             return [operand]
         return note_of(operand) or (self.terms(operand) if kind is Add else self.factors(operand))
 
-    def _as_written(self, whole: Expr) -> list[Expr] | None:
+    def _as_written(self, kind: type[Expr], whole: Expr) -> list[Expr] | None:
         """The arguments of a sum or a product that the author wrote, for this or another step; else None."""
+        if not isinstance(whole, kind):
+            return None
         at_k = _shift_to_k(whole)
         written = self._written.get(at_k(whole))
         return written and sorted(whole.args, key=lambda argument: written.index(at_k(argument)))
