@@ -78,7 +78,8 @@ class Frame:
         """A function's lines: what it unpacks, the sizes, and the program's own."""
         function = self._functions[name]
         records = [each for each in function.parameters if isinstance(each, Record)]
-        return [*self._header(function, records), *Printer(records=records).lines(function.body)]
+        printer = Printer(records, dtype=self._network.names.dtype)
+        return [*self._header(function, records), *printer.lines(function.body)]
 
     def _header(self, function: Function, records: Iterable[Record]) -> list[str]:
         network, used = self._network, free(function.body)
@@ -87,10 +88,9 @@ class Frame:
         targets = [each for each in function.parameters if isinstance(each, Symbol) and each.role == Role.TARGET]
         wanted = {*used.sizes} | ({network.names.dtype} if _fills(function) else set())
         if read & set(targets):
-            kinds = (
-                [name for size in network.classes for name in size.names] if network.classes else [network.names.dtype]
-            )
-            wanted |= {name for size in network.shape_of_targets for name in size.names} | {*kinds}
+            sizes = (*network.shape_of_targets, *network.classes)
+            wanted |= {name for size in sizes for name in size.names}
+            wanted |= set() if network.classes else {network.names.dtype}
         if wanted and network.trace in function.parameters and not read & set(network.trace.fields):
             read.add(next(field for field in network.trace.fields if field.role == Role.STATE))
         lines = [line for record in records for line in unpack(record, read)]

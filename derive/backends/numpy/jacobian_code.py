@@ -12,7 +12,7 @@ from derive.backends.templating import render
 from derive.language.cell import Cell
 from derive.language.names import name_of_tangent
 from derive.language.operations import Total
-from derive.language.quantities import LOSS, At, Parameter, T, atoms_of, k, quantity_of
+from derive.language.quantities import LOSS, At, T, atoms_of, k, quantity_of
 from derive.mathematics.derivation import Derivation, Equation, Tangents
 
 
@@ -20,12 +20,12 @@ class JacobianCode(Code):
     """Code in which ds_k/dW is `ds_dW[k]`, and the derivative of the residual a column of `jacobian`.
 
     Args:
-        weights: The weights, in the order of the columns.
+        cell: The cell; the columns are in the order of its weights.
     """
 
-    def __init__(self, weights: Iterable[Parameter]) -> None:
-        super().__init__()
-        self._columns = {weight: column for column, weight in enumerate(weights)}
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(order=cell.order)
+        self._columns = {weight: column for column, weight in enumerate(cell.parameters)}
 
     def _print_Total(self, total: Total) -> str:
         of, weight = total.args
@@ -43,7 +43,7 @@ def print_jacobian(derivation: Derivation) -> str | None:
     cell, tangents, form = derivation.cell, derivation.tangents, derivation.least_squares
     if tangents is None or form is None:
         return None
-    code = JacobianCode(cell.parameters)
+    code = JacobianCode(cell)
 
     def lines(equations: Iterable[Equation], step: Expr = k) -> list[str]:
         sides = ((each.lhs.subs(k, step), each.rhs.subs(k, step), each.number) for each in equations)

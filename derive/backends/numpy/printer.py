@@ -94,11 +94,12 @@ class Printer:
 
     Args:
         records: What a function is given; those that are not unpacked are read as `record.field`.
+        dtype: What the type of the numbers is called in the functions that make arrays.
         numbered: Whether the equations' numbers stand behind the lines.
     """
 
-    def __init__(self, records: Iterable[Record] = (), *, numbered: bool = True) -> None:
-        self._numbered = numbered
+    def __init__(self, records: Iterable[Record] = (), *, dtype: str = "dtype", numbered: bool = True) -> None:
+        self._dtype, self._numbered = dtype, numbered
         self._fields = {field: record for record in records if not record.unpacked for field in record.fields}
 
     # --- statements ---
@@ -131,7 +132,7 @@ class Printer:
     def _fill(self, symbol: Symbol | Buffer | View) -> str:
         shape = self.shape(symbol)
         if shape:
-            return f"{symbol.name} = np.zeros({tuple_of(shape)}, dtype)"
+            return f"{symbol.name} = np.zeros({tuple_of(shape)}, {self._dtype})"
         # NumPy's mean is of another type than 0.
         is_loss = isinstance(symbol, Symbol) and symbol.role == Role.LOSS
         return f"{symbol.name}: Number = 0" if is_loss else f"{symbol.name} = 0"
