@@ -11,6 +11,7 @@ from sympy import Symbol as SympySymbol
 
 from derive.language import operations
 from derive.language.functions import FUNCTIONS
+from derive.language.names import name_of_tangent
 from derive.language.order import is_negative, ordered_factors, ordered_terms
 from derive.language.quantities import (
     LOSS,
@@ -25,6 +26,7 @@ from derive.language.quantities import (
     Product,
     Quantity,
     State,
+    T,
     Target,
     Transpose,
     varies_by_sequence,
@@ -44,6 +46,7 @@ from derive.program.nodes import (
     Let,
     Literal,
     Loop,
+    Part,
     Reduce,
     Ref,
     Role,
@@ -80,6 +83,7 @@ class Scope:
     def __init__(self, namer: Namer) -> None:
         self._namer = namer
         self._symbols: dict[Expr, Symbol] = {}
+        self._places: dict[Expr, Ref | Part] = {}
         self._sizes: dict[Dimension, str] = {}
 
     def declare(
@@ -156,10 +160,42 @@ class Scope:
             return self.gradient(expression.args[1])
         return self.loss() if expression == LOSS else self.declare(expression)
 
-    def place(self, left: Expr) -> Ref:
+    def tangent(self, quantity: Quantity, weight: Parameter) -> Symbol:
+        """The symbol of dq_k/dW."""
+        derivative = operations.Total(quantity, weight)
+        if derivative not in self._symbols:
+            name = self._namer.name(name_of_tangent(quantity.name, weight.name))
+            meaning = f"derivative of {quantity.name} with respect to {weight.name}"
+            self._symbols[derivative] = Symbol(name, self.type(quantity), Role.TANGENT, STEPS, meaning)
+        return self._symbols[derivative]
+
+    def local(
+        self, name: str, kind: Type, role: Role = Role.LOCAL, *, meaning: str = "", steps: Size | None = None
+    ) -> Symbol:
+        """A symbol that is no quantity of the derivation, or one of them in another form.
+
+        Args:
+            name: What it should be called in code.
+            kind: What it is made of.
+            role: What it is.
+            meaning: A few words.
+            steps: How many rows it has, where it has one per step.
+        """
+        return Symbol(self._namer.name(name), kind, role, steps, meaning, name)
+
+    def put(self, expression: Expr, place: Ref | Part) -> None:
+        """Says where a quantity, a step of one or a derivative is that has no symbol of its own: a column, a row."""
+        self._places[expression] = place
+
+    def place(self, left: Expr) -> Ref | Part:
         """Where the left-hand side of an equation is."""
+        if left in self._places:
+            return self._places[left]
         if isinstance(left, At):
             return Ref(self.of(left.quantity), self.size(left.index))
+        if isinstance(left, operations.Total) and isinstance(left.args[0], At):
+            at, weight = left.args
+            return Ref(self.tangent(at.quantity, weight), self.size(at.index))
         return Ref(self.of(left))
 
 
@@ -184,9 +220,9 @@ class Builder:
         return Let(self.scope.place(left), self.expression(right), (equation.number,))
 
     def loop(self, equations: Iterable[Equation], kind: Kind = Kind.SCAN) -> Loop:
-        """Equations that hold for the same steps, as a loop over them."""
+        """Equations of a step as a loop over the steps for which all hold: that is all but the last, if some do not."""
         equations = tuple(equations)
-        over = equations[0].over[0]
+        over = next((each.over[0] for each in equations if each.over[0].last != T), equations[0].over[0])
         body = tuple(map(self.let, equations))
         return Loop(
             over.index.name, self.scope.size(over.first), self.scope.size(over.last), over.backwards, kind, body
@@ -215,10 +251,8 @@ class Builder:
             NotImplementedError: There is no node for a part of it.
         """
         match expression:
-            case At():
+            case At() | operations.Total() | Quantity():
                 return self.scope.place(expression)
-            case operations.Total() | Quantity():
-                return Ref(self.scope.of(expression))
             case operations.Marked():
                 return self.expression(expression.expression)
             case Integer() | Rational():
