@@ -29,6 +29,7 @@ from derive.language.quantities import (
     T,
     Target,
     Transpose,
+    atoms_of,
     varies_by_sequence,
 )
 from derive.language.shapes import form_of
@@ -314,12 +315,22 @@ class Builder:
         return value
 
     def _power(self, power: Pow) -> Expression:
+        if power.exp.free_symbols and not atoms_of(power.exp):
+            return self._power_of_steps(*power.args)
         base = self.expression(power.base)
         if power.exp == S.NegativeOne:
             return Call("divide", (Literal(Fraction(1)), base))
         if power.exp == S.Half:
             return Call("sqrt", (base,))
         return Call("power", (base, self.expression(power.exp)))
+
+    def _power_of_steps(self, base: Expr, exponent: Expr) -> Expression:
+        """A power from 0 up whose exponent depends on steps; SymPy makes 2^(j - T) of (1/2)^(T - j)."""
+        steps = self.scope.size(exponent)
+        _, largest = min(steps.terms, key=lambda term: term[0] != "T")
+        if largest < 0:
+            base, steps = 1 / base, steps * -1
+        return Call("power", (self.expression(base), Dim(steps)))
 
     def _matrix_product(self, product: Product) -> Expression:
         left, right = product.args
