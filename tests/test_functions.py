@@ -22,11 +22,11 @@ from derive import (
     softplus,
 )
 from derive.backends.numpy.modules import print_network
-from derive.certify.certificate import certify
 from derive.language.operations import ELEMENTWISE
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
 from derive.program.lower import lower
+from tests.certifying import certified
 
 W, x, z, s, t = Parameter("W"), Input("x"), Intermediate("z"), State("s"), Target("t")
 
@@ -47,7 +47,7 @@ def cell_of(function) -> Cell:
 @pytest.mark.parametrize("function", ELEMENTWISE, ids=str)
 def test_a_cell_that_uses_the_function_is_certified(function):
     derivation = write_derivation(cell_of(function))
-    certificate = certify(derivation, print_network(lower(derivation)))
+    certificate = certified(derivation, print_network(lower(derivation)))
     assert len(certificate["equations"]) == len(derivation.equations)
 
 
@@ -75,7 +75,7 @@ def erf(z):
     real = np.vectorize(math.erf)(np.real(z))
     return real + 1j * np.imag(z) * 2 / np.sqrt(np.pi) * np.exp(-np.real(z) ** 2) if np.iscomplexobj(z) else real
 """
-    assert certify(derivation, source.replace("import numpy as np\n", "import math\n\nimport numpy as np\n") + own)
+    assert certified(derivation, source.replace("import numpy as np\n", "import math\n\nimport numpy as np\n") + own)
 
 
 @pytest.mark.parametrize("function", [logistic, softplus, logistic_cross_entropy], ids=str)

@@ -30,7 +30,6 @@ from derive import (
     total,
 )
 from derive.backends.numpy.modules import print_network
-from derive.certify.certificate import certify
 from derive.language.operations import BatchSum, Softmax
 from derive.language.quantities import Product, Quantity
 from derive.mathematics.derivation import Derivation
@@ -38,6 +37,7 @@ from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import SUBSTITUTE
 from derive.program.loading import load
 from derive.program.lower import lower
+from tests.certifying import certified
 
 D, H, M = (Dimension(name) for name in "DHM")
 Wx, Wh, b = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("b", shape=(H,))
@@ -68,6 +68,7 @@ gates = (
     Eq(z[k], logistic(x[k] @ Wx + h[k - 1] @ Wh + b)),
     Eq(r[k], logistic(x[k] @ Ux + h[k - 1] @ Uh + d)),
 )
+
 CELLS = {
     "tanh and an output map": described(zero, recurrence, Eq(y[T], h[T] @ V + e)),
     "two gates and a product entry by entry": described(
@@ -194,7 +195,7 @@ def complex_step(loss, weights, X, t) -> list[np.ndarray]:
 
 
 def test_it_is_certified(derivation):
-    certificate = certify(derivation, print_network(lower(derivation)))
+    certificate = certified(derivation, print_network(lower(derivation)))
     assert len(certificate["equations"]) == len(derivation.equations)
 
 
@@ -210,7 +211,7 @@ SPECIAL = {
 @pytest.mark.parametrize(("quantities", "equations", "loss"), SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(quantities, equations, loss):
     derivation = write_derivation(Cell("rows", "A cell of rows", quantities, equations, y[T], loss))
-    certify(derivation, print_network(lower(derivation)))
+    certified(derivation, print_network(lower(derivation)))
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)

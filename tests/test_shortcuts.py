@@ -12,12 +12,11 @@ from sympy import Eq, Rational
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
 from derive.backends.numpy.modules import print_example, print_network
-from derive.certify.certificate import certify
-from derive.certify.code import check_beside
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
 from derive.program.lower import lower
+from tests.certifying import certified, check_module
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
 
@@ -103,7 +102,7 @@ def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
     assert set(others) == ({"closed_form.py"} if cell.name == "biased" else {"closed_form.py", "moments.py"})
-    assert certify(derivation, network, others)["code"]["proved equal to it"] == sorted(others)
+    assert [each["code"] for each in certified(derivation, network, others)["code"]] == ["network.py", *others]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -259,7 +258,9 @@ def test_the_certificate_finds_a_changed_line(linear, sources, name):
         code, _, number = right.rpartition("  # ")
         changed = [*lines[:i], f"{left}{equals}1.0625 * ({code})  # {number}", *lines[i + 1 :]]
         with pytest.raises(CertificateError, match=name):
-            check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)}, example)
+            check_module(
+                linear, {"network.py": network, "example.py": example, **others, name: "\n".join(changed)}, name
+            )
 
 
 @pytest.mark.parametrize("factor", [Rational(1, 2), Rational(1, 3), Rational(-1, 2), Rational(2, 3), 2, -1])
