@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from derive.certify.candidate import Candidate, Descent, check_candidate, check_descent, samples_for
+from derive.certify.definedness import check_definedness
 from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
+from derive.certify.paths import check_repeats
 from derive.language.errors import CertificateError, DeriveError
 from derive.mathematics.derivation import Derivation
 
@@ -38,6 +40,10 @@ def certify(
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
     cell = derivation.cell
+    with in_one_line(f"cell {cell.name!r}, the ranges"):
+        ranges = check_definedness(derivation)
+    with in_one_line(f"cell {cell.name!r}, the terms that repeat"):
+        repeats = check_repeats(derivation)
     points = points_for(derivation)
     gradient: dict[str, Any] = {}
     if cell.is_scalar:
@@ -63,6 +69,8 @@ def certify(
     return {
         "cell": cell.name,
         **({"gradient": gradient} if gradient.get("steps") else {}),
+        "ranges": ranges,
+        "terms that repeat": repeats,
         "equations": equations,
         "code": code,
     }

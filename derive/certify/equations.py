@@ -65,7 +65,7 @@ def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dic
         chosen = points["rolled"]
     else:
         chosen = points["unrolled"]
-    compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, point))
+    compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, {T: point.steps}))
     if compared == 0:
         raise CertificateError(
             f"equation ({equation.number}) {equation.lhs} = {equation.rhs} was never evaluated: no point fits"

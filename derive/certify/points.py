@@ -21,8 +21,9 @@ from derive.language.errors import CellError
 from derive.language.evaluate import Point
 from derive.language.operations import SoftmaxCrossEntropy
 from derive.language.points import point_of
-from derive.language.quantities import LOSS, Dimension, Label
+from derive.language.quantities import LOSS, Dimension, Label, T
 from derive.language.shapes import form_of
+from derive.language.whole import step_of
 from derive.mathematics.derivation import Equation, Range
 
 LARGEST = 10**100
@@ -157,7 +158,7 @@ def trouble_with(sample: Sample, formulas: Iterable[Equation] = ()) -> Trouble |
     try:
         _ = sample.slopes
         for formula in formulas:
-            for index in indices(formula, point):
+            for index in indices(formula, {T: point.steps}):
                 _ = point.value(formula.lhs, index), point.value(formula.rhs, index)
     except (ArithmeticError, ValueError, MemoryError):
         return Trouble.SLOPE
@@ -240,15 +241,20 @@ def small_sizes(cell: Cell) -> dict[Dimension, int]:
     return {dimension: size for size, dimension in enumerate(cell.dimensions, start=2)}
 
 
-def indices(equation: Equation, point: Point) -> Iterator[dict[Symbol, int]]:
-    """Every choice of the indices for which an equation holds, those that depend on others after them."""
+def indices(equation: Equation, numbers: Mapping[Symbol, int]) -> Iterator[dict[Symbol, int]]:
+    """Every choice of the indices for which an equation holds, those that depend on others after them.
+
+    Args:
+        equation: The equation.
+        numbers: What T stands for.
+    """
 
     def choose(chosen: dict[Symbol, int], left: tuple[Range, ...]) -> Iterator[dict[Symbol, int]]:
         if not left:
             yield chosen
             return
         over, *others = left
-        first, last = (point.step(end, chosen) for end in (over.first, over.last))
+        first, last = (step_of(end, {**numbers, **chosen}) for end in (over.first, over.last))
         for value in range(last, first + 1) if over.backwards else range(first, last + 1):
             yield from choose({**chosen, over.index: value}, tuple(others))
 

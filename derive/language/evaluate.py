@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import mpmath
 import numpy as np
-from sympy import Add, Expr, Float, Function, Integer, Max, Mul, Pow, Rational, Sum, Symbol
+from sympy import Add, Expr, Float, Function, Integer, Mul, Pow, Rational, Sum, Symbol
 from sympy.core.numbers import NumberSymbol
 from sympy.matrices import MatrixBase
 
@@ -62,6 +62,7 @@ from derive.language.quantities import (
     quantity_of,
 )
 from derive.language.shapes import form_of
+from derive.language.whole import step_of, whole
 
 NUDGE = Rational(1, 2**80)
 """How far a central difference goes to each side: 8e-25. It is wrong by the square of this; a second one also by its
@@ -119,21 +120,11 @@ class Point:
 
     def whole(self, expression: Expr, index: Mapping[Symbol, int]) -> int | None:
         """A whole number computed from indices, the sizes, T and N; None where something else is in it."""
-        match expression:
-            case Integer():
-                return int(expression)
-            case Symbol():
-                known = {T: self.steps, N: self.sequences, **self.sizes, **index}
-                return known.get(expression)
-            case Add() | Mul() | Max():
-                parts = [self.whole(part, index) for part in expression.args]
-                numbers = [part for part in parts if part is not None]
-                if len(numbers) < len(parts):
-                    return None
-                if isinstance(expression, Max):
-                    return max(numbers)
-                return sum(numbers) if isinstance(expression, Add) else int(np.prod(numbers, dtype=object))
-        return None
+        return whole(expression, {T: self.steps, N: self.sequences, **self.sizes, **index})
+
+    def step(self, expression: Expr, index: Mapping[Symbol, int]) -> int:
+        """The step that an index stands for."""
+        return step_of(expression, {T: self.steps, **index})
 
     def losses_along(self, directions: Sequence[Mapping[Expr, Value]], distance: Any) -> Value:
         """The loss after a step of some length along each direction; all of them by one run.
@@ -329,13 +320,6 @@ class Point:
         if not isinstance(atom, At) or isinstance(atom.index, Integer):
             return atom
         return atom.quantity[self.step(atom.index, index)]
-
-    def step(self, expression: Expr, index: Mapping[Symbol, int]) -> int:
-        """The step that an index stands for."""
-        step = self.whole(expression, index)
-        if step is None:
-            raise ValueError(f"{expression} is no step")
-        return step
 
     def _matrix(self, rows: list[list[Value]]) -> Value:
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
