@@ -14,11 +14,10 @@ from derive.backends.numpy.closed_form_code import print_closed_form
 from derive.backends.numpy.data_sums_code import print_descent, print_moments
 from derive.backends.numpy.modules import print_example
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
-from derive.certify.code import check_beside
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
+from tests.certifying import certified, check_module
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
 
@@ -117,10 +116,8 @@ def summed() -> Cell:
 def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
-    assert set(others) == (
-        {"closed_form.py"} if cell.name in ("biased", "summed") else {"closed_form.py", "moments.py"}
-    )
-    assert certify(derivation, network, others)["code"]["proved equal to it"] == sorted(others)
+    assert set(others) == ({"closed_form.py"} if cell.name == "biased" else {"closed_form.py", "moments.py"})
+    assert [each["code"] for each in certified(derivation, network, others)["code"]] == ["network.py", *others]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -276,7 +273,9 @@ def test_the_certificate_finds_a_changed_line(linear, sources, name):
         code, _, number = right.rpartition("  # ")
         changed = [*lines[:i], f"{left}{equals}1.0625 * ({code})  # {number}", *lines[i + 1 :]]
         with pytest.raises(CertificateError, match=name):
-            check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)}, example)
+            check_module(
+                linear, {"network.py": network, "example.py": example, **others, name: "\n".join(changed)}, name
+            )
 
 
 @pytest.mark.parametrize("factor", [Rational(1, 2), Rational(1, 3), Rational(-1, 2), Rational(2, 3), 2, -1])

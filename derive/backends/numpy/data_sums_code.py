@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner, sympify
+from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner
 
 from derive.backends.numpy.numpy_code import Code
 from derive.backends.templating import render
+from derive.language.arithmetic import FRACTIONS
 from derive.language.cell import Cell
 from derive.language.evaluate import Point
 from derive.language.exact import exact
@@ -130,7 +131,7 @@ def print_descent(derivation: Derivation) -> str | None:
     if example is None or form is None:
         return None
     # Of the point only the data are used; an example has weights to start from, and not always a solution.
-    point = example_point(cell, replace(example, solution=example.start), sympify, nudge=None)
+    point = example_point(cell, replace(example, solution=example.start), FRACTIONS)
     known = {equation.lhs: spelt_out(equation.rhs, point) for equation in (*form.polynomials, form.squares)}
     factor = {form.of_factor.lhs: form.of_factor.rhs} if form.of_factor else {}
     moves = []
@@ -151,8 +152,8 @@ def print_descent(derivation: Derivation) -> str | None:
 def spelt_out(expression: Expr, point: Point) -> Expr:
     """A polynomial with the moments of the data at a point put in, exactly."""
     if not isinstance(expression, Sum):
-        return point.value(expression)
+        return point.number(expression)
     index, first, last = expression.limits[0]
     places = range(int(first.subs(T, point.steps)), int(last.subs(T, point.steps)) + 1)
     terms = (expression.function.subs(index, place) for place in places)
-    return Add(*(term.xreplace({atom: point.value(atom) for atom in term.atoms(At)}) for term in terms))
+    return Add(*(term.xreplace({atom: point.number(atom) for atom in term.atoms(At)}) for term in terms))
