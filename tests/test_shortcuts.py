@@ -10,7 +10,8 @@ import pytest
 from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
-from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.data_sums_code import print_descent, print_moments
 from derive.backends.numpy.modules import print_example
 from derive.backends.numpy.network_code import print_network
 from derive.certify.certificate import certify
@@ -98,11 +99,27 @@ def named_alike() -> Cell:
     )
 
 
-@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike()], ids=lambda cell: cell.name)
+def summed() -> Cell:
+    """One whose factor is 1: its bias adds up to T times itself."""
+    w, bias = Parameter("w"), Parameter("b")
+    x, s, t = Input("x"), State("s"), Target("t")
+    return Cell(
+        name="summed",
+        title="A sum of inputs",
+        quantities=(w, bias, x, s, t),
+        equations=(Eq(s[0], 0), Eq(s[k], s[k - 1] + w * x[k] + bias)),
+        output=s[T],
+        loss=mean((s[T] - t) ** 2),
+    )
+
+
+@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike(), summed()], ids=lambda cell: cell.name)
 def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
-    assert set(others) == ({"closed_form.py"} if cell.name == "biased" else {"closed_form.py", "moments.py"})
+    assert set(others) == (
+        {"closed_form.py"} if cell.name in ("biased", "summed") else {"closed_form.py", "moments.py"}
+    )
     assert certify(derivation, network, others)["code"]["proved equal to it"] == sorted(others)
 
 

@@ -136,7 +136,6 @@ class Package:
             cwd=self.folder.parent,
             capture_output=True,
             text=True,
-            timeout=60,
             **options,
         )
         return Finished(done.returncode, done.stdout, done.stderr)

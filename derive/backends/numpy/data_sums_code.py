@@ -1,4 +1,4 @@
-"""Prints the modules that need no recurrence: closed_form.py, moments.py and descent.py, each line an equation."""
+"""Prints the modules that need no data: moments.py and descent.py, each line an equation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from derive.backends.templating import render
 from derive.language.cell import Cell
 from derive.language.evaluate import Point
 from derive.language.exact import exact
-from derive.language.operations import BatchMean, BatchSum
 from derive.language.points import example_point
 from derive.language.quantities import Abbreviation, At, N, Quantity, T
 from derive.mathematics.closed_form import j, m
@@ -56,46 +55,6 @@ def steps_of(total: Sum) -> str:
     """The values of a sum's index, as an array."""
     index, first, last = total.limits[0]
     return f"{index} = np.arange({text(first)}, {text(last + 1)})"
-
-
-def print_closed_form(derivation: Derivation) -> str | None:
-    """The module that reads the data once; nothing where the cell has no closed form.
-
-    Returns:
-        Its source, not yet formatted.
-    """
-    form, cell = derivation.one_pass, derivation.cell
-    if form is None:
-        return None
-    atom = cell.inputs[0][j]
-    factors, of_data = [], []
-    for equation in form.sums:
-        total, name = equation.rhs, equation.lhs.name
-        weights = text(total.function.diff(atom) if total.has(atom) else total.function)
-        if weights == "1":
-            weights = "np.ones(T)"  # a sum of the inputs alone
-        factors.append(steps_of(total))
-        if total.has(atom):
-            of_data.append(name)
-            factors.append(f"of_{name} = {weights}  # ({equation.number})")
-        else:
-            factors.append(f"{name} = np.sum({weights})  # ({equation.number})")
-    loss = derivation.forward.loss
-    share = loss.rhs.replace(BatchMean, lambda inside: BatchSum(inside) / N)
-    lines = [
-        *(f"{text(each.lhs)} = {text(each.rhs)}  # ({each.number})" for each in (form.last, form.start)),
-        f"value += {text(share)}  # ({loss.number})",
-        *(f"{text(each.lhs)} += {text(each.rhs)}  # ({each.number})" for each in form.gradients.values()),
-    ]
-    fields = {
-        "cell": cell,
-        "factors": factors,
-        "names": in_a_row(of_data),
-        "of_names": ", ".join(f"of_{name}" for name in of_data),
-        "lines": lines,
-        **named(cell),
-    }
-    return render("backends/numpy/templates/closed_form.py.j2", fields)
 
 
 def named(cell: Cell) -> dict[str, Any]:
