@@ -15,13 +15,13 @@ import pytest
 from ruff import find_ruff_bin
 
 from derive.backends.numpy.network_code import print_network
-from derive.certify.code import draw_numbers
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.output.files import files_of_cell, formatted
 from derive.program.loading import load
+from tests.certifying import numbers_for
 
 ROOT = Path(__file__).parents[1]
 CELLS = {cell.name: cell for cell in find_cells([])}
@@ -122,7 +122,7 @@ def test_the_cells_are_derived_to_the_same_bytes_in_any_order():
 
 def drawn(cell: Cell, source: str):
     network = load(source, cell.name)
-    return network, *draw_numbers(cell, network, 3, 5, np.random.default_rng(0))[:3]
+    return network, *numbers_for(cell, network, 3, 5)[:3]
 
 
 @pytest.mark.parametrize("size", [-1000, 1000])

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from derive.language.letters import latex_of
 from derive.mathematics.derivation import Entry, Remark, Table
-from derive.program.cost import Cost, loops, per_step
+from derive.program.cost import BYTES, Cost, loops, per_step
 from derive.program.nodes import Function, Module
 from derive.program.polynomials import Polynomial
 
 
 def work_of(module: Module) -> tuple[Entry, ...]:
     """The work of one step of each function of a program that has a loop over the steps."""
-    rows = [
-        (f"`{function.name}`", *map(_formula, (cost.operations, cost.functions, cost.bytes)))
-        for function in module.functions
-        if (cost := _per_step(function)) != Cost()
-    ]
+    rows: list[tuple[str, ...]] = []
+    for function in module.functions:
+        if (cost := _per_step(function)) != Cost():
+            rows.append((f"`{function.name}`", "operations", _formula(cost.operations)))
+            rows.append(("", "values of functions", _formula(cost.functions)))
+            rows.append(("", "bytes moved", _bytes(cost)))
     return (
         Remark(
-            """Line by line, the equations above take this much work per step, for all $N$ sequences. An operation is
-            an addition, a multiplication, a division or a power of two numbers, and a matrix product that sums $n$
-            terms takes $n$ multiplications and $n - 1$ additions for each entry. What a line reads and writes is moved,
-            8 bytes for each number."""
+            """Line by line, `network.py` takes this much work per step, for all $N$ sequences. An operation is an
+            addition, a multiplication, a division or a power of two numbers; an entry of a matrix product that sums $n$
+            terms takes $n$ multiplications and $n - 1$ additions. The bytes moved are those that each line reads and
+            writes, 8 for each number."""
         ),
-        Table(("function", "operations", "values of functions", "bytes moved"), tuple(rows)),
+        Table(("per step of", "", "how many"), tuple(rows)),
     )
 
 
@@ -35,5 +38,14 @@ def _per_step(function: Function) -> Cost:
     return total
 
 
+def _bytes(cost: Cost) -> str:
+    """As so many bytes times what is moved."""
+    return rf"${BYTES}\, ({_text(cost.bytes * Fraction(1, BYTES))})$"
+
+
 def _formula(amount: Polynomial) -> str:
-    return f"${amount.written(latex_of, '{}^{{{}}}')}$"
+    return f"${_text(amount)}$"
+
+
+def _text(amount: Polynomial) -> str:
+    return amount.written(latex_of, "{}^{{{}}}")

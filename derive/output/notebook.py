@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from derive.backends.numpy.adapter import candidates_of
 from derive.backends.numpy.lambdified import Lambdified
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.templating import render
@@ -21,12 +22,12 @@ class ShownDerivation(Derivation):
 
     def _repr_html_(self) -> str:
         """All of it: headings, equations, rules and tables."""
-        form = Html(formulas=Formulas(marked=r"{{\color{{teal}}{}}}"))
+        form = Html(Formulas(order=self.cell.order))
         return render("documents/templates/fragment.html.j2", view(self, network_of(self).module, form))
 
     def _repr_latex_(self) -> str:
         """The equations, numbered, one below the other."""
-        formulas = Formulas(marked=r"{{\color{{teal}}{}}}")
+        formulas = Formulas(order=self.cell.order)
         shown = (equation for section in self.sections for equation in section.shown_equations)
         return "\n".join(rf"$$\displaystyle {formulas.equation(each)} \tag{{{each.number}}}$$" for each in shown)
 
@@ -47,5 +48,5 @@ def derive(cell: Cell, steps: int = STEPS) -> ShownDerivation:
         CertificateError: A proof does not go through, or a check does not hold.
     """
     plain = write_derivation(cell, steps)
-    certify(plain, print_network(plain))
+    certify(plain, *candidates_of(plain, {"network.py": print_network(plain)}))
     return ShownDerivation(**{each.name: getattr(plain, each.name) for each in fields(plain)})

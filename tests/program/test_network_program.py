@@ -6,6 +6,9 @@ from test_cost import counted, expected
 
 from derive import derive
 from derive.cells import linear, lstm, tanh
+from derive.documents.html import print_html
+from derive.documents.markdown import print_markdown
+from derive.documents.tex import print_tex
 from derive.documents.work import work_of
 from derive.program.cost import cost_of, loops, per_step
 from derive.program.network import network
@@ -26,10 +29,18 @@ def test_every_function_costs_what_the_interpreter_counts(programs, name):
 
 def test_a_derivation_states_the_work_of_a_step(programs):
     _, table = work_of(programs["lstm"])
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert list(rows) == ["`forward`", "`backward`", "`sum_over_time`"]
-    assert rows["`forward`"][:2] == ("$8 N D H + 8 N H^{2} + 4 N H$", "$5 N H$")
+    rows = [row[0] for row in table.rows]
+    assert rows == ["`forward`", "", "", "`backward`", "", "", "`sum_over_time`", "", ""]
+    assert table.rows[0][1:] == ("operations", "$8 N D H + 8 N H^{2} + 4 N H$")
+    assert table.rows[1][1:] == ("values of functions", "$5 N H$")
+    assert table.rows[2][1:] == ("bytes moved", r"$8\, (4 N D + 24 N H + 4 D H + 4 H^{2} + 4 H)$")
     (loop,) = loops(programs["lstm"].functions[0])
     assert str(per_step(loop).functions) == "5 N H"
     # Four gates, each x W, h W and two additions; c of three operations; h of one.
     assert str(per_step(loop).operations) == "8 N D H + 8 N H^2 + 4 N H"
+
+
+@pytest.mark.parametrize("printed", [print_markdown, print_tex, print_html])
+def test_every_format_shows_it(programs, printed):
+    text = printed(derive(linear.cell), programs["linear"])
+    assert all(amount in text for amount in ("3 N", "(3 N + 2)", "(4 N + 4)"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from derive.program import walk
 from derive.program.nodes import (
@@ -26,6 +26,7 @@ from derive.program.nodes import (
     Expression,
     Fill,
     Identity,
+    Kind,
     Let,
     Literal,
     Loop,
@@ -35,6 +36,7 @@ from derive.program.nodes import (
     Ref,
     Role,
     RowWise,
+    Run,
     Select,
     Solve,
     Statement,
@@ -44,7 +46,8 @@ from derive.program.nodes import (
     When,
 )
 from derive.program.sizes import Size
-from derive.program.types import type_of
+from derive.program.types import NUMBER, type_of
+from derive.program.walk import free
 
 
 class Binding(IntEnum):
@@ -95,11 +98,26 @@ class Printer:
     Args:
         records: What a function is given; those that are not unpacked are read as `record.field`.
         dtype: What the type of the numbers is called in the functions that make arrays.
+        types: The types of symbols, where the line that gives them a value tells it.
         numbered: Whether the equations' numbers stand behind the lines.
     """
 
-    def __init__(self, records: Iterable[Record] = (), *, dtype: str = "dtype", numbered: bool = True) -> None:
-        self._dtype, self._numbered = dtype, numbered
+    library: ClassVar[str] = "np"
+    """What the library of arrays is called."""
+    functions: ClassVar[Mapping[str, str]] = FUNCTIONS
+    """Those that the library has."""
+
+    def __init__(
+        self,
+        records: Iterable[Record] = (),
+        *,
+        dtype: str = "dtype",
+        types: Mapping[Symbol, str] | None = None,
+        numbered: bool = True,
+    ) -> None:
+        self._dtype, self._types, self._numbered = dtype, types or {}, numbered
+        self._bulk = ""
+        """The index of the loop whose steps are written as arrays."""
         self._fields = {field: record for record in records if not record.unpacked for field in record.fields}
 
     # --- statements ---
@@ -111,17 +129,36 @@ class Printer:
     def _statement(self, statement: Statement) -> list[str]:
         match statement:
             case Let(target, value, of):
-                return [f"{self.text(target)} = {self.text(value)}{self._numbers(of)}"]
+                return [f"{self._target(target)} = {self.text(value)}{self._numbers(of)}"]
             case Add(target, value, of):
-                return [f"{self.text(target)} += {self.text(value)}{self._numbers(of)}"]
+                added = self.text(value)
+                if self._bulk and not _mentions(target, self._bulk):
+                    added = f"np.sum({added})"
+                return [f"{self.text(target)} += {added}{self._numbers(of)}"]
             case Fill(Ref(symbol)):
                 return [self._fill(symbol)]
             case When(condition, body):
                 return [f"if {self.text(condition)}:", *self._indented(body)]
+            case Run(function, arguments, results):
+                given, made = (
+                    ", ".join(each.name if isinstance(each, Record) else self.text(Ref(each)) for each in several)
+                    for several in (arguments, results)
+                )
+                return [f"{made} = {function}({given})"]
+            case Loop(index, first, last, False, Kind.ALL, body) if not self._bulk and _is_of_numbers(body, index):
+                self._bulk = index
+                lines = [f"{index} = np.arange({first}, {last + 1})", *self.lines(body)]
+                self._bulk = ""
+                return lines
             case Loop(index, first, last, reverse, _, body):
                 end = last - 1 if reverse else last + 1
                 return [f"for {index} in range({first}, {end}{', -1' if reverse else ''}):", *self._indented(body)]
         raise NotImplementedError(f"no code for {type(statement).__name__}; add a case to {type(self).__name__}")
+
+    def _target(self, target: Ref | Part) -> str:
+        if isinstance(target, Ref) and isinstance(target.symbol, Symbol) and target.symbol in self._types:
+            return f"{self.text(target)}: {self._types[target.symbol]}"
+        return self.text(target)
 
     def _indented(self, body: Iterable[Statement]) -> list[str]:
         return [f"    {line}" for line in self.lines(body)]
@@ -133,9 +170,9 @@ class Printer:
         shape = self.shape(symbol)
         if shape:
             return f"{symbol.name} = np.zeros({tuple_of(shape)}, {self._dtype})"
-        # NumPy's mean is of another type than 0.
-        is_loss = isinstance(symbol, Symbol) and symbol.role == Role.LOSS
-        return f"{symbol.name}: Number = 0" if is_loss else f"{symbol.name} = 0"
+        # NumPy's mean and sum are of another type than 0.
+        is_reduced = isinstance(symbol, Symbol) and symbol.role in (Role.LOSS, Role.LOCAL)
+        return f"{symbol.name}: Number = 0" if is_reduced else f"{symbol.name} = 0"
 
     def shape(self, symbol: Symbol | Buffer | View) -> tuple[Size, ...]:
         """The sizes of the axes of a symbol's array."""
@@ -167,7 +204,7 @@ class Printer:
         return number(literal.value)
 
     def _constant(self, constant: Constant) -> Text:
-        return Text(f"np.{constant.name}")
+        return Text(f"{self.library}.{constant.name}")
 
     def _dim(self, dim: Dim) -> Text:
         return size(dim.size)
@@ -189,16 +226,21 @@ class Printer:
         if call.function == "sqrt" and is_constant:
             return Text(f"{self.text(call.args[0], Binding.ATOM)} ** 0.5", Binding.POWER)
         text = self._applied(call.function, call.args)
-        # NumPy's own float64 would make float64 of a float32 beside it, and Python's float does not.
-        return Text(f"float({text})" if is_constant else text)
+        return Text(self._number(text) if is_constant else text)
+
+    def _number(self, text: str) -> str:
+        """A function of numbers: NumPy's own float64 makes float64 of a float32 beside it, Python's float does not."""
+        return f"float({text})"
 
     def _operator(self, call: Call) -> Text:
+        if call.function == "power" and self._bulk and _mentions(call.args[1], self._bulk):
+            return Text(self._applied("power", call.args))
         sign, binding, left, right = OPERATORS[call.function]
         first, second = call.args
         return Text(f"{self.text(first, left)}{sign}{self.text(second, right)}", binding)
 
     def _applied(self, function: str, args: Iterable[Expression]) -> str:
-        return f"{FUNCTIONS.get(function, function)}({', '.join(map(self.text, args))})"
+        return f"{self.functions.get(function, function)}({', '.join(map(self.text, args))})"
 
     def _rowwise(self, call: RowWise) -> Text:
         return Text(self._applied(call.function, call.args))
@@ -228,10 +270,12 @@ class Printer:
         if reduce.op == "norm":
             return Text(f"np.hypot.reduce({self.text(reduce.of)}, axis={positions[0]})")
         if len(positions) == axes:
-            return Text(f"np.{reduce.op}({self.text(reduce.of)})")
+            return Text(f"{self.library}.{reduce.op}({self.text(reduce.of)})")
         # From the last, where that is shorter: it is the same for one row and for many.
         axis = ", ".join(str(position - axes if position else position) for position in positions)
-        return Text(f"np.{reduce.op}({self.text(reduce.of)}, axis={axis if len(positions) == 1 else f'({axis})'})")
+        return Text(
+            f"{self.library}.{reduce.op}({self.text(reduce.of)}, axis={axis if len(positions) == 1 else f'({axis})'})"
+        )
 
     def _concat(self, concat: Concat) -> Text:
         types = [type_of(part) for part in concat.parts]
@@ -241,26 +285,62 @@ class Printer:
         return Text(f"np.concatenate(({parts}), axis={concat.axis + types[0].batch})")
 
     def _part(self, part: Part) -> Text:
-        inner = type_of(part.of)
-        chosen = str(part.first) if part.size is None else f"{part.first}:{part.first + part.size}"
-        before = ":, " * self._position(part.axis, inner.batch)
-        return Text(f"{self.text(part.of, Binding.ATOM)}[{before}{chosen}]")
+        chain = [part]  # the entry of a row is one index, [2, m]
+        while isinstance(inner := chain[-1].of, Part) and inner.size is None:
+            chain.append(inner)
+        whole = chain[-1].of
+        axes = len(type_of(whole).axes) + type_of(whole).batch
+        indices, kept = [":"] * axes, list(range(axes - len(type_of(whole).axes), axes))
+        for each in reversed(chain):
+            if each.size is None:
+                indices[kept.pop(each.axis)] = str(each.first)
+            else:
+                indices[kept[each.axis]] = f"{each.first}:{each.first + each.size}"
+        last = max(place for place, index in enumerate(indices) if index != ":")
+        return Text(f"{self.text(whole, Binding.ATOM)}[{', '.join(indices[: last + 1])}]")
 
     def _compare(self, compare: Compare) -> Text:
         left, right = (self.text(side, Binding.SUM) for side in (compare.left, compare.right))
         return Text(f"{left} {compare.relation} {right}", Binding.RELATION)
 
     def _select(self, select: Select) -> Text:
-        return Text(f"np.where({', '.join(map(self.text, (select.condition, select.then, select.otherwise)))})")
+        return Text(
+            f"{self.library}.where({', '.join(map(self.text, (select.condition, select.then, select.otherwise)))})"
+        )
 
     def _solve(self, solve: Solve) -> Text:
-        return Text(f"np.linalg.solve({self.text(solve.matrix)}, {self.text(solve.right)})")
+        return Text(f"{self.library}.linalg.solve({self.text(solve.matrix)}, {self.text(solve.right)})")
 
     def _identity(self, identity: Identity) -> Text:
-        return Text(f"np.eye({identity.size})")
+        return Text(f"{self.library}.eye({identity.size})")
 
     def _transpose(self, transpose: Transpose) -> Text:
         return Text(f"{self._factor(transpose.of)}.T")
+
+
+def _is_of_numbers(body: Iterable[Statement], index: str) -> bool:
+    """Whether a loop in bulk, written without a loop, takes an array of numbers wherever its body takes one number."""
+
+    def numbers(expression: Expression) -> bool:
+        match expression:
+            case Ref() | Part():
+                return type_of(expression) == NUMBER
+            case Call(_, args):
+                return all(map(numbers, args))
+        return isinstance(expression, Literal | Constant | Dim)
+
+    return all(
+        isinstance(each, Let | Add)
+        and numbers(each.target)
+        and numbers(each.value)
+        and (_mentions(each.target, index) or (isinstance(each, Add) and _mentions(each.value, index)))
+        for each in body
+    )
+
+
+def _mentions(expression: Expression, index: str) -> bool:
+    """Whether an expression depends on the index of a loop."""
+    return index in free([expression]).sizes
 
 
 def number(value: Fraction) -> Text:
