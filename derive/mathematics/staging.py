@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sympy import Add, Expr, Function, Mul, S, tanh
+from sympy import Add, Expr, Function, Mul, S, Sum, tanh
 
 from derive.language.cell import Cell
 from derive.language.operations import Total, logistic
@@ -72,8 +72,6 @@ class _Passes:
         at_T_less_1 = tuple(self._restate(e, self._with_names(right, T - 1)) for e, right in before_last)
         first = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.first)
         gradients = tuple(self._restate(e, self._again(e.rhs)) for e in self._backward.gradients.values())
-        staged = (*hoisted, *run, *outputs, *finish, *hoisted_back, *run_back, *at_T, *at_T_less_1, *first, *gradients)
-        identity = self._logistic_as_tanh(staged)
         if self._named:
             self._ledger.remark("The names that are new, and what the code calls them:")
             rows = tuple((q, q.name, q.meaning) for q in self._named.values())
@@ -82,6 +80,10 @@ class _Passes:
             """The derivative with respect to the inputs is no part of the gradient; it is computed for who asks for it,
             by `input_gradient=`."""
         )
+        inputs = self._inputs()
+        forwards = (*self._forward.initial, *hoisted, *run, *outputs, *finish)
+        backwards = (*hoisted_back, *run_back, *at_T, *at_T_less_1, *first, *gradients, *inputs)
+        identity = self._logistic_as_tanh((*forwards, *backwards))
         return Staged(
             hoisted,
             run,
@@ -93,7 +95,7 @@ class _Passes:
             run_back,
             first,
             gradients,
-            self._inputs(),
+            inputs,
             identity,
         )
 
@@ -101,9 +103,11 @@ class _Passes:
         """The identity by which every σ is computed, written for the first one; None where there is none."""
         for equation in staged:
             for call in sorted(equation.rhs.atoms(logistic), key=str):
+                sums = [each.limits[0] for each in equation.rhs.atoms(Sum) if call in each.function.atoms(logistic)]
+                over = equation.over or tuple(Range(*limits) for limits in sums[:1])
+                self._ledger.remark("Every logistic function is computed by one identity, written here for the first:")
                 right = S.Half + tanh(call.args[0] / 2) / 2
-                self._ledger.remark("Every logistic function is computed by the same identity:")
-                return self._ledger.equation(call, right, LOGISTIC_AS_TANH, over=equation.over)
+                return self._ledger.equation(call, right, LOGISTIC_AS_TANH, over=over)
         return None
 
     def _restate(

@@ -1,4 +1,4 @@
-"""From the staged equations to the program of the fast code: one function for each stage, every statement an equation."""
+"""From the staged equations to the program of the fast code: a function a stage, and every statement an equation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from derive.language.order import ordered_terms
 from derive.language.quantities import At, T, indexed_of, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.program.build import STEPS, Builder, Scope
-from derive.program.nodes import Add, Call, Dim, Function, Kind, Let, Loop, Module, Reduce, Statement
+from derive.program.nodes import Add, Call, Dim, Function, Kind, Loop, Module, Reduce, Statement, Symbol
 from derive.program.sizes import Size
-from derive.program.walk import equations
+from derive.program.walk import equations, free
 
 STAGES = {
     "start": "The state before the first step.",
@@ -69,12 +69,17 @@ def build_staged(derivation: Derivation, scope: Scope) -> Module:
         "penalties": tuple(alone),
     }
     functions = tuple(
-        Function(name, (), (scope.loss(),) if name == "loss_of" else (), body, STAGES[name])
+        Function(name, symbols_read(body), (scope.loss(),) if name == "loss_of" else (), body, STAGES[name])
         for name, body in bodies.items()
         if body
     )
     module = Module(cell.name, cell.title, functions)
     return replace(module, equations=equations(module))
+
+
+def symbols_read(body: tuple[Statement, ...]) -> tuple[Symbol, ...]:
+    """What a function must be given: its sums go on from what is there."""
+    return tuple(place for place in free(body).read if isinstance(place, Symbol))
 
 
 def _stages(derivation: Derivation) -> Iterable[Equation]:
@@ -83,9 +88,7 @@ def _stages(derivation: Derivation) -> Iterable[Equation]:
     return (*forwards, *staged.hoisted_back, *staged.start, *staged.run_back, *staged.inputs)
 
 
-def _loops(
-    several: Iterable[Equation], build: Builder, kind: Kind, last: Size | None = None
-) -> tuple[Statement, ...]:
+def _loops(several: Iterable[Equation], build: Builder, kind: Kind, last: Size | None = None) -> tuple[Statement, ...]:
     """Equations of a step as loops, one for all neighbours with the same steps.
 
     Args:
@@ -134,7 +137,11 @@ def _split_sums(gradients: Iterable[Equation], build: Builder) -> tuple[list[Sta
             inside = term.function if isinstance(term, Sum) else term
             value = build.expression(inside)
             if not indexed_of(inside):
-                times = (Dim(build.scope.size(term.limits[0][2] - term.limits[0][1] + S.One)),) if isinstance(term, Sum) else ()
+                times = (
+                    (Dim(build.scope.size(term.limits[0][2] - term.limits[0][1] + S.One)),)
+                    if isinstance(term, Sum)
+                    else ()
+                )
                 alone.append(Add(target, Call("multiply", (*times, value)) if times else value, of))
             elif isinstance(term, Sum):
                 _, first, last = term.limits[0]

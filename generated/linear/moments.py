@@ -194,7 +194,7 @@ def rounding_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
     C, B, C_slope, B_slope = polynomials(moments.magnitudes, abs(Wrec))
     Wx, Wrec = map(abs, map(as_number, parameters))
     terms_of_value = 2 / N * Wx * B + 1 / N * Wx * Wx * C + 1 / N * tau
-    terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx * Wx * C_slope)
+    terms_of_gradient = max([2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx * Wx * C_slope])
     # The moments themselves are sums over N sequences: within a block they are added eight at a time or more, then
     # the blocks one after the other.
     rows = rows_of_a_block(moments.T)

@@ -16,7 +16,6 @@ from derive.backends.numpy.printer import FUNCTIONS, Binding, Printer, Text
 from derive.program.names import Namer
 from derive.program.nodes import (
     BATCH,
-    Add,
     Axis,
     Buffer,
     Call,
@@ -160,14 +159,14 @@ class FastPrinter(Printer):
     def _statement(self, statement: Statement) -> list[str]:
         said = self._say(getattr(statement, "of", ()))
         match statement:
-            case Loop(_, first, last, _, Kind.ALL, body):
-                self._sized(last)
+            case Loop(_, _, _, _, Kind.ALL, body):
                 self._loop = statement
                 lines = self.lines(body)
                 self._loop = None
                 return lines
             case Loop(_, first, last):
-                self._sized(first + last)
+                for bound in (first, last):
+                    self._sized(bound)
             case Let(Ref(Buffer() | View()) as target, Call(function, args)) if function in UFUNCS:
                 return [*said, f"{UFUNCS[function]}({', '.join(map(self.text, (*args, target)))})"]
             case Let(Ref(Buffer() | View()) as target, value):
@@ -179,8 +178,6 @@ class FastPrinter(Printer):
                 return [*said, f"np.matmul({', '.join(map(self.text, (matrix, factor, target)))})"]
             case Gemm(target, Dot(matrix, factor)):
                 return [*said, f"{self.text(matrix)}.dot({self.text(factor)}, {self.text(target)})"]
-            case Add(Ref(Symbol())):
-                pass
         return [*said, *super()._statement(statement)]
 
     def _say(self, of: Equations) -> list[str]:
@@ -226,7 +223,10 @@ class FastPrinter(Printer):
         word = "steps" if is_matrix else kind
         local = self._local(kind, name, name if word == "now" else self._names.own(name, word))
         whole = loop.last == Size.of(self._names.own("n"))
-        return local if whole else f"{local}[: {loop.last}]"
+        if whole:
+            return local
+        self._sized(loop.last)
+        return f"{local}[: {loop.last}]"
 
     def _matrix(self, side: Expression) -> str:
         """A factor whose steps are beside one another."""
@@ -234,7 +234,7 @@ class FastPrinter(Printer):
         loop = cast(Loop, self._loop)
         if loop.last == Size.of(self._names.own("n")):
             return local
-        self._sized(Size.of("N"))
+        self._sized(loop.last + "N")
         return f"{local}[:, : ({loop.last}) * N]"
 
     # --- expressions, with the sequences last ---
@@ -283,13 +283,13 @@ class FastPrinter(Printer):
         if not isinstance(part.of, Part):
             return super()._part(part)
         inner = part.of
+        for each in (part, inner):
+            self._sized(each.first + (each.size or Size()))
         outer = _range(part.first, part.size)
         if inner.size is None:
             return Text(f"{self.text(inner.of)}[{_range(inner.first, None)}, {outer}]")
         chosen = [":", ":"]
         chosen[inner.axis], chosen[part.axis] = _range(inner.first, inner.size), outer
-        for each in (part, inner):
-            self._sized(each.first + (each.size or Size()))
         return Text(f"{self.text(inner.of)}[{', '.join(chosen)}]")
 
 

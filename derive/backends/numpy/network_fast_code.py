@@ -120,7 +120,9 @@ class _Frame:
 
     def _place(self, role: Role) -> str:
         return next(
-            place.name for place in places(self._module) if isinstance(place, Buffer) and place.role is role and place.steps
+            place.name
+            for place in places(self._module)
+            if isinstance(place, Buffer) and place.role is role and place.steps
         )
 
     def _input_adjoint(self) -> str:
@@ -180,9 +182,7 @@ class _Frame:
         wanted = [weight for weight in weights if weight in used]
         parameters = self._names.own("parameters")
         source = (
-            parameters
-            if wanted == weights
-            else f"({', '.join(f'{parameters}.{weight.field}' for weight in wanted)},)"
+            parameters if wanted == weights else f"({', '.join(f'{parameters}.{weight.field}' for weight in wanted)},)"
         )
         printer = PackPrinter()
         lines: list[tuple[str, str, str]] = []
@@ -247,5 +247,3 @@ def _classes(cell: Cell) -> tuple[str | int, ...]:
 
 def _buffer(place: Buffer | View) -> Buffer:
     return place.of if isinstance(place, View) else place
-
-

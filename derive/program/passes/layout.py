@@ -205,7 +205,7 @@ class _Planner:
             for statement in block.body:
                 if isinstance(statement, Add) and isinstance(statement.value, Dot):
                     left, right = statement.value.left, statement.value.right
-                    if statement.value.contracted == ((BATCH, BATCH),) and isinstance(right, Ref) and _is_row(right):
+                    if statement.value.contracted == ((BATCH, BATCH),) and self._is_adjoint(right):
                         groups.setdefault(left, []).append(_symbol(right))
         sources: dict[Symbol, list[Symbol]] = {}
         for let in self._lets("run_back", Kind.SCAN):
@@ -213,6 +213,9 @@ class _Planner:
                 sources.setdefault(source, []).append(_symbol(let.target))
         together = [set(each) for each in (*groups.values(), *sources.values())]
         return [_side_by_side(group, together) for group in _joined(groups.values())]
+
+    def _is_adjoint(self, place: Expression) -> bool:
+        return isinstance(place, Ref) and self.life.get(_symbol(place)) is Life.BACKWARD and _is_row(place)
 
     def _source(self, let: Let) -> Symbol | None:
         """The δ' where a statement is δ = λ δ', with λ from a loop in bulk."""
@@ -292,5 +295,3 @@ def _step(place: Expression) -> Size | None:
 def _is_row(place: Expression) -> bool:
     """Whether a place holds a row for each sequence."""
     return len(_symbol(place).type.axes) == 1 and _symbol(place).type.batch
-
-

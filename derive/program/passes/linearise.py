@@ -41,7 +41,7 @@ from derive.program.nodes import (
 )
 from derive.program.passes.views import Views, are_neighbours
 from derive.program.sizes import Size
-from derive.program.types import type_of
+from derive.program.types import type_of, type_of_place
 from derive.program.walk import every, parts, product, rebuild, terms
 
 Term: TypeAlias = tuple[bool, Expression]
@@ -241,12 +241,15 @@ class Linear:
     def _spare(self, kind: Type, target: Ref | None) -> Ref:
         """An array for a value in between; for a part of a stack the same part of an array beside it."""
         place = target.symbol if target is not None else None
-        parallel = place.of if isinstance(place, View) and place.split is None and type_of(Ref(place, _any(place))) == kind else None
+        parallel: Buffer | None = None
+        if isinstance(place, View) and place.split is None and type_of_place(place) == kind:
+            parallel = place.of
         key = (parallel or kind, self._index is not None, self._depth)
         if key not in self._spares:
             life, steps = (Life.STEP, None) if self._index is None else (Life.BACKWARD, Size.of("T") + 1)
-            stem = f"spare_{parallel.name}" if parallel else "_".join(["spare", *(str(axis) for axis in kind.axes if str(axis).isidentifier())])
-            self._spares[key] = Buffer(self._views.name(stem), parallel.type if parallel else kind, Role.LOCAL, steps, life)
+            words = [parallel.name] if parallel else [name for axis in kind.axes for name in axis.names]
+            name = self._views.name("_".join(("spare", *words)))
+            self._spares[key] = Buffer(name, parallel.type if parallel else kind, Role.LOCAL, steps, life)
         buffer = self._spares[key]
         if parallel is not None:
             view = cast(View, place)
@@ -342,14 +345,6 @@ def runs(wanted: Iterable[View]) -> Iterator[list[View]]:
         yield run
 
 
-def _any(place: View) -> Size | None:
-    return Size() if place.of.steps is not None else None
-
-
-def _fits(value: Expression, out: Ref) -> bool:
-    return type_of(value) == type_of(out)
-
-
 def _is_place(node: object) -> bool:
     return isinstance(node, Ref) and (isinstance(node.symbol, Buffer | View) or node.symbol.role is not Role.PARAMETER)
 
@@ -396,5 +391,3 @@ def _quotient(over: list[Expression], under: list[Expression]) -> Expression | N
     for each in under:
         value = Call("divide", (value, each))
     return value
-
-

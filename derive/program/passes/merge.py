@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 from derive.program.nodes import (
@@ -125,7 +126,9 @@ class _Merger:
 
     def _are_packs(self, column: tuple[Expression, ...]) -> bool:
         return all(
-            isinstance(each, Ref) and isinstance(each.symbol, Buffer) and each.symbol.life is Life.CALL
+            isinstance(each, Ref)
+            and isinstance(each.symbol, Buffer)
+            and each.symbol.life is Life.CALL
             and len(each.symbol.type.axes) > 0
             for each in column
         )
@@ -141,10 +144,10 @@ class _Merger:
         )
         of = tuple(dict.fromkeys(number for each in group for number in each.of))
         if is_product:
-            value = cast(Gemm, group[0]).value
-            return Gemm(cast(Ref, target), Dot(operands[0], operands[1], value.contracted), of=of)
-        value = cast(Call, cast(Let, group[0]).value)
-        return Let(cast(Ref, target), replace(value, args=tuple(operands)), of)
+            contracted = cast(Gemm, group[0]).value.contracted
+            return Gemm(cast(Ref, target), Dot(operands[0], operands[1], contracted), of=of)
+        call = cast(Call, cast(Let, group[0]).value)
+        return Let(cast(Ref, target), replace(call, args=tuple(operands)), of)
 
     def _joined(self, column: tuple[Expression, ...], split: int | None, *, is_matrix: bool = False) -> Expression:
         if len(set(column)) == 1 and not is_matrix:
@@ -183,15 +186,13 @@ def _are_run(column: tuple[Expression, ...]) -> bool:
     if not all(isinstance(each, View) for each in views):
         return False
     several = cast(list[View], views)
-    return all(are_neighbours(one, other) for one, other in zip(several, several[1:], strict=False))
+    return all(are_neighbours(one, other) for one, other in pairwise(several))
 
 
 def _conflict(one: Statement, other: Statement) -> bool:
     """Whether the order of two statements matters."""
     ours, theirs = list(_touched(one)), list(_touched(other))
-    return any(
-        (writes or also) and _overlap(place, another) for place, writes in ours for another, also in theirs
-    )
+    return any((writes or also) and _overlap(place, another) for place, writes in ours for another, also in theirs)
 
 
 def _touched(statement: Statement) -> Iterator[tuple[Ref, bool]]:

@@ -40,7 +40,6 @@ from derive.program.sizes import Size
 from derive.program.types import type_of
 from derive.program.walk import terms, total
 
-
 STEPS, INDEX = Size.of("T") + 1, Size.of("k")
 
 
@@ -139,8 +138,10 @@ def _terms(value: Expression) -> Iterable[Expression]:
         match term:
             case Transpose(inner):
                 for part in _terms(Call("negative", (inner,)) if minus else inner):
-                    is_outer = isinstance(part, Dot) and part.contracted == ((BATCH, BATCH),)
-                    yield Dot(part.right, part.left, part.contracted) if is_outer else Transpose(part)
+                    if isinstance(part, Dot) and part.contracted == ((BATCH, BATCH),):
+                        yield Dot(part.right, part.left, part.contracted)
+                    else:
+                        yield Transpose(part)
             case Dot(_, right) if minus:
                 yield replace(term, right=Call("negative", (right,)))
             case Reduce(_, inner) if minus:
@@ -210,8 +211,8 @@ def _products(outers: list[_Outer], sums: _Sums) -> tuple[tuple[Statement, ...],
     lefts_of: dict[tuple[Expression, ...], list[Expression]] = {}
     for left in dict.fromkeys(each.left for each in outers if each.left is not None):
         mine = {each.delta: each for each in outers if each.left == left}
-        for run in _runs(list(mine)):
-            lefts_of.setdefault(tuple(run), []).append(left)
+        for members in _runs(list(mine)):
+            lefts_of.setdefault(tuple(members), []).append(left)
     bare = {each.delta for each in outers if each.left is None}
     statements: list[Statement] = []
     done: list[_Outer] = []

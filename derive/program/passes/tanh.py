@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import cast
 
-from derive.program.nodes import Call, Dot, Expression, Let, Literal, Module, Ref, Statement, Symbol
+from derive.program.nodes import Add, Call, Dot, Expression, Function, Let, Literal, Module, Ref, Statement, Symbol
 from derive.program.types import type_of
 from derive.program.walk import Node, every, rebuild, terms, total
 
@@ -17,17 +17,21 @@ def with_tanh(module: Module, identity: int) -> Module:
     """The program with tanh in place of σ.
 
     Args:
-        module: At the level of values.
+        module: At the level of values; the loss stays as it is written.
         identity: The number of the equation that says so.
     """
 
     def change(node: Node) -> Node:
-        if isinstance(node, Let) and (found := _logistic_in(node.value)):
+        if isinstance(node, Let | Add) and _logistic_in(node.value):
             value = cast(Expression, rebuild(node.value, _as_tanh))
-            return replace(node, value=value, of=(*node.of, identity) if found else node.of)
+            return replace(node, value=value, of=(*node.of, identity))
         return node
 
-    module = cast(Module, rebuild(module, change))
+    functions = tuple(
+        function if function.name == "loss_of" else cast(Function, rebuild(function, change))
+        for function in module.functions
+    )
+    module = replace(module, functions=functions)
     for symbol in _halved(module):
         module = _fold(module, symbol, identity)
     return module
