@@ -346,7 +346,7 @@ class Builder:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
             return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
-        factors = ordered_factors(inside)
+        factors = [inside.base] * 2 if isinstance(inside, Pow) and inside.exp == 2 else ordered_factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):
             left, right = map(self.expression, factors)
             return Dot(left, right, ((BATCH, BATCH),))
