@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
-from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
+from derive import Cell, CellError, CertificateError, Label, Parameter, T, k, mean
 from derive.backends.numpy.network_code import print_network
 from derive.cells import character_model, vanilla_rnn
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
@@ -20,10 +20,11 @@ from derive.certify.gradient import check_against_diff
 from derive.certify.points import number_of_classes
 from derive.language.operations import BatchSum, Partial
 from derive.mathematics.derivation import Derivation, Equation
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import ADJOINT, SUM_OF_PATHS, Relation
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
 
-LINEAR = derive(cell)
+LINEAR = write_derivation(cell)
 ASSIGNMENTS = [equation for equation in LINEAR.equations if equation.rule.relation is Relation.BECOMES]
 DEFINITIONS = [equation for equation in LINEAR.equations if equation.rule == ADJOINT]
 COMPARED = [equation for equation in LINEAR.equations if equation not in ASSIGNMENTS + DEFINITIONS]
@@ -138,7 +139,7 @@ def test_an_equation_that_is_nan_is_refused(points):
 
 # --- a long sequence, of which most is not written out
 
-LONG = derive(cell, MOST_WRITTEN_OUT + 10)
+LONG = write_derivation(cell, MOST_WRITTEN_OUT + 10)
 SUMS = [equation for equation in LONG.equations if equation.rule == SUM_OF_PATHS]
 
 
@@ -265,7 +266,7 @@ def test_a_slip_outside_the_gradient_is_caught(line, wrong):
         check_code(cell, SOURCE.replace(line, wrong))
 
 
-ROWS = print_network(derive(vanilla_rnn.cell))
+ROWS = print_network(write_derivation(vanilla_rnn.cell))
 SABOTAGE = {
     "nothing but nan for several sequences": (
         "    return value\n",
@@ -295,7 +296,7 @@ def test_a_wrong_weight_is_not_hidden_by_the_larger_gradient_of_another():
         s[T],
         mean((s[T] - t) ** 2),
     )
-    source, right = print_network(derive(large)), "return Parameters(gradient_Wx, gradient_b)"
+    source, right = print_network(write_derivation(large)), "return Parameters(gradient_Wx, gradient_b)"
     assert right in source
     check_code(large, source)
     with pytest.raises(CertificateError, match="value_and_gradient"):
@@ -313,7 +314,7 @@ def test_what_cannot_be_checked_is_one_line_that_names_the_cell():
 
 
 def test_labels_of_every_class_are_drawn():
-    points = points_for(derive(character_model.cell))["rolled"]
+    points = points_for(write_derivation(character_model.cell))["rolled"]
     labels = {
         int(label) for point in points for atom, value in point.given.items() if atom.has(Label) for label in value
     }
@@ -321,7 +322,7 @@ def test_labels_of_every_class_are_drawn():
 
 
 def test_nothing_is_claimed_of_the_gradient_of_rows_where_nothing_is_compared():
-    assert "gradient" not in certify(derive(vanilla_rnn.cell), ROWS)
+    assert "gradient" not in certify(write_derivation(vanilla_rnn.cell), ROWS)
     assert certify(LINEAR, SOURCE)["gradient"]["steps"] == [1, 2, 3, 4]
 
 
@@ -346,7 +347,7 @@ PROVED = {
 
 @pytest.mark.parametrize("right", PROVED.values(), ids=PROVED)
 def test_a_cell_is_proved_at_points_that_suit_it(right):
-    derivation = derive(described(right))
+    derivation = write_derivation(described(right))
     assert certify(derivation, print_network(derivation))
 
 
@@ -361,7 +362,7 @@ def test_a_cell_is_proved_at_points_that_suit_it(right):
 )
 def test_a_cell_without_a_value_or_a_derivative_is_refused_in_one_line(right, words):
     with pytest.raises(CellError, match=words) as caught:
-        certify(derivation := derive(described(right)), print_network(derivation))
+        certify(derivation := write_derivation(described(right)), print_network(derivation))
     assert "\n" not in str(caught.value)
 
 

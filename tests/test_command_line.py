@@ -93,7 +93,7 @@ def names(folder: Path) -> set[str]:
 
 def command(*words: str, cwd: Path) -> Ended:
     """The same in a process of its own."""
-    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

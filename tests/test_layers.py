@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "language": set(),
     "mathematics": {"language"},
     "methods": {"language"},
-    "program": {"language", "mathematics"},
+    "program": {"language", "mathematics", "methods"},
     "backends": {"language", "mathematics", "methods", "program"},
     "documents": {"language", "mathematics", "methods", "program", "backends"},
     "certify": {"language", "mathematics"},

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sympy import Eq, Rational, cos, exp, sin, tanh
 
-from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, derive, k, mean
+from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.network_code import print_network
 from derive.certify.certificate import certify
 from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.mathematics.derivation import Derivation, Table
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
 
@@ -108,7 +109,7 @@ def agrees_with_python(derivation: Derivation, step, loss=squared) -> None:
 
 @pytest.mark.parametrize(("cell", "step"), WORKING.values(), ids=WORKING)
 def test_a_cell_is_derived_and_certified_and_runs(cell, step):
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     certificate = certify(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
     agrees_with_python(derivation, step)
@@ -116,7 +117,7 @@ def test_a_cell_is_derived_and_certified_and_runs(cell, step):
 
 @pytest.mark.parametrize(("cell", "loss"), LOSS_CELLS.values(), ids=LOSS_CELLS)
 def test_a_loss_is_derived_and_certified_and_runs(cell, loss):
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     certify(derivation, print_network(derivation))
     agrees_with_python(derivation, lambda s, x, W, U: s * W + x * U, loss)
 
@@ -163,7 +164,7 @@ NONLINEAR = {
 
 @pytest.mark.parametrize(("cell", "step"), NONLINEAR.values(), ids=NONLINEAR)
 def test_a_nonlinear_cell_is_derived_and_every_equation_holds_and_it_runs(cell, step):
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     check_against_diff(derivation)
     points = points_for(derivation)
     entries = [check_equation(equation, points) for equation in derivation.equations]
@@ -174,7 +175,7 @@ def test_a_nonlinear_cell_is_derived_and_every_equation_holds_and_it_runs(cell, 
 
 
 def test_two_states_are_certified():
-    derivation = derive(
+    derivation = write_derivation(
         described(zero, Eq(c[0], 1), Eq(c[k], c[k - 1] * U + x[k] * s[k - 1]), Eq(s[k], s[k - 1] * W + c[k]))
     )
     certify(derivation, print_network(derivation))
@@ -182,7 +183,7 @@ def test_two_states_are_certified():
 
 
 def test_a_last_step_of_its_own_is_certified():
-    derivation = derive(described(zero, inner, Eq(s[k], tanh(z[k])), Eq(s[T], z[T])))
+    derivation = write_derivation(described(zero, inner, Eq(s[k], tanh(z[k])), Eq(s[T], z[T])))
     certify(derivation, print_network(derivation))
 
 
@@ -207,7 +208,7 @@ SPECIAL = {
 
 @pytest.mark.parametrize("cell", SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(cell):
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     certify(derivation, print_network(derivation))
 
 
@@ -228,7 +229,7 @@ TREES = {
 
 @pytest.mark.parametrize("cell", TREES.values(), ids=TREES)
 def test_many_steps_of_a_cell_with_one_path_to_each_use_of_a_weight_hold(cell):
-    derivation = derive(cell, MOST_WRITTEN_OUT + 1)
+    derivation = write_derivation(cell, MOST_WRITTEN_OUT + 1)
     points = points_for(derivation)
     for equation in derivation.equations:
         check_equation(equation, points)
@@ -238,7 +239,7 @@ def test_many_steps_of_a_cell_with_one_path_to_each_use_of_a_weight_hold(cell):
 
 def test_rates_that_diverge_gain_no_digit():
     example = Example("diverges", ((1, 0), (1, 1)), (1, 2), {"W": 1, "U": 1}, {"W": 2, "U": 2}, 10, {"W": 1, "U": 1})
-    derivation = derive(described(zero, Eq(s[k], s[k - 1] * W + x[k] * U), example=example))
+    derivation = write_derivation(described(zero, Eq(s[k], s[k - 1] * W + x[k] * U), example=example))
     (rates,) = (
         entry
         for section in derivation.sections

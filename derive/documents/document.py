@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sympy import sympify
 
 from derive.backends.numpy.printer import Printer
 from derive.documents.latex import Formulas
-from derive.mathematics.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table
+from derive.documents.work import work_of
+from derive.mathematics.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table, Work
 from derive.mathematics.rules import Rule
 from derive.program.nodes import Add, Let, Module, Record
 from derive.program.walk import every
@@ -88,6 +89,7 @@ def view(derivation: Derivation, module: Module, form: Format) -> dict[str, Any]
     explained: set[Rule] = set()
     code = lines_of_code(module)
     elided = frozenset().union(*(section.elided for section in derivation.sections))
+    work = work_of(module)
     return {
         "cell": derivation.cell,
         "title": form.words(derivation.cell.title),
@@ -96,7 +98,7 @@ def view(derivation: Derivation, module: Module, form: Format) -> dict[str, Any]
                 "title": form.text(section.title),
                 "plain_title": form.words(section.title.replace("$", "")),
                 "anchor": re.sub(r"\W+", "-", section.title.lower()).strip("-"),
-                "blocks": list(_blocks(section, form, code, elided, explained)),
+                "blocks": list(_blocks(_entries(section, work), form, code, elided, explained)),
             }
             for section in derivation.sections
         ],
@@ -104,11 +106,17 @@ def view(derivation: Derivation, module: Module, form: Format) -> dict[str, Any]
     }
 
 
+def _entries(section: Section, work: tuple[Entry, ...]) -> Iterator[Entry]:
+    """The entries of a section, with the work of a step where it stands."""
+    for entry in section.entries:
+        yield from work if isinstance(entry, Work) else (entry,)
+
+
 def _blocks(
-    section: Section, form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
+    entries: Iterable[Entry], form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
 ) -> Iterator[dict[str, Any]]:
     dots = False
-    for entry in section.entries:
+    for entry in entries:
         hidden = isinstance(entry, Equation) and entry.number in elided
         if hidden and not dots:
             yield _block(Dots(), form, code, elided, explained)
@@ -146,6 +154,7 @@ def _block(
             return {"kind": "figure", "name": entry.name, "caption": form.text(entry.caption)}
         case Dots():
             return {"kind": "dots"}
+    raise TypeError(f"no block for {type(entry).__name__}")
 
 
 def shown_uses(numbers: tuple[int, ...], elided: frozenset[int], form: Format, most: int = 8) -> list[str]:

@@ -13,6 +13,9 @@ from derive.program.nodes import Module
 SUMMARY = "Backpropagation through time, derived from the description of the cell."
 """What a page is about whose cell does not say what it is for."""
 
+MARKED = r"\class{{repeated}}{{{}}}"
+"""A repeating term, which the page colours."""
+
 
 class Html(Format):
     """Words, formulas and references in HTML.
@@ -22,7 +25,7 @@ class Html(Format):
     """
 
     def __init__(self, formulas: Formulas | None = None) -> None:
-        self.formulas = formulas or Formulas(marked=r"\class{{repeated}}{{{}}}")
+        self.formulas = formulas or Formulas(marked=MARKED)
 
     def words(self, text: str) -> str:
         """Escapes what a browser would read as markup."""
@@ -58,6 +61,7 @@ class Plain(Html):
 
 def print_html(derivation: Derivation, module: Module) -> str:
     """The page."""
-    form, description = Html(), Plain().text(derivation.cell.about) or SUMMARY
+    form = Html(Formulas(marked=MARKED, order=derivation.cell.order))
+    description = Plain().text(derivation.cell.about) or SUMMARY
     fields = {**view(derivation, module, form), "form": form, "description": description}
     return tidy(render("documents/templates/derivation.html.j2", fields))

@@ -87,6 +87,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
     ledger.section("The same gradient, faster")
+    ledger.work()
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
     second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)

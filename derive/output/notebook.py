@@ -21,12 +21,12 @@ class ShownDerivation(Derivation):
 
     def _repr_html_(self) -> str:
         """All of it: headings, equations, rules and tables."""
-        form = Html(formulas=Formulas(marked=r"{{\color{{teal}}{}}}"))
+        form = Html(Formulas(order=self.cell.order))
         return render("documents/templates/fragment.html.j2", view(self, network_of(self).module, form))
 
     def _repr_latex_(self) -> str:
         """The equations, numbered, one below the other."""
-        formulas = Formulas(marked=r"{{\color{{teal}}{}}}")
+        formulas = Formulas(order=self.cell.order)
         shown = (equation for section in self.sections for equation in section.shown_equations)
         return "\n".join(rf"$$\displaystyle {formulas.equation(each)} \tag{{{each.number}}}$$" for each in shown)
 

@@ -11,8 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
-from derive.backends.numpy.update_rules_code import print_optimizers
+from derive.backends.numpy.methods import print_levenberg_marquardt, print_update_rules
 from derive.backends.templating import render
 from derive.documents.levenberg_marquardt_page import print_levenberg_marquardt_page
 from derive.documents.update_rules_page import print_optimizers_page
@@ -76,7 +75,7 @@ def methods() -> dict[str, str]:
     """What the trainer learns by, as code and on paper, by path."""
     return {
         "methods/__init__.py": render("output/templates/methods_init.py.j2", {}),
-        "methods/update_rules.py": print_optimizers(),
+        "methods/update_rules.py": print_update_rules(),
         "methods/update_rules.md": print_optimizers_page(),
         "methods/levenberg_marquardt.py": print_levenberg_marquardt(),
         "methods/levenberg_marquardt.md": print_levenberg_marquardt_page(),

@@ -12,7 +12,7 @@ from sympy import Symbol as SympySymbol
 from derive.language import operations
 from derive.language.functions import FUNCTIONS
 from derive.language.names import name_of_tangent
-from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import (
     LOSS,
     Adjoint,
@@ -123,7 +123,7 @@ class Scope:
             ValueError: It is no linear form with whole coefficients.
         """
         total = Size()
-        for term in ordered_terms(S(expression)):
+        for term in BY_ROLE.terms(S(expression)):
             coefficient, rest = term.as_coeff_Mul()
             if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
                 raise ValueError(f"{expression} is no linear form of sizes")
@@ -205,10 +205,11 @@ class Builder:
 
     Args:
         scope: What each quantity is called.
+        order: The order of terms and factors.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, scope: Scope, order: Order = BY_ROLE) -> None:
+        self.scope, self.order = scope, order
 
     def let(self, equation: Equation) -> Let:
         """An equation as an assignment."""
@@ -235,7 +236,7 @@ class Builder:
         loops: dict[tuple[Expr, Expr, Expr], list[Statement]] = {}
         for equation in equations:
             target = self.scope.place(equation.lhs)
-            for term in ordered_terms(equation.rhs):
+            for term in self.order.terms(equation.rhs):
                 is_sum = isinstance(term, Sum)
                 line = Add(target, self.expression(term.function if is_sum else term), (equation.number,))
                 (loops.setdefault(term.limits[0], []) if is_sum else once).append(line)
@@ -294,7 +295,7 @@ class Builder:
     def _sum(self, total: SympyAdd) -> Expression:
         if not total.atoms(Quantity, At):
             return Dim(self.scope.size(total))
-        first, *others = ordered_terms(total)
+        first, *others = self.order.terms(total)
         value = self.expression(first)
         for term in others:
             minus = is_negative(term)
@@ -305,7 +306,7 @@ class Builder:
         if is_negative(product):
             return Call("negative", (self.expression(-product),))
         value: Expression | None = None
-        for factor in ordered_factors(product):
+        for factor in self.order.factors(product):
             if isinstance(factor, Pow) and factor.exp == S.NegativeOne:
                 value = Call("divide", (value or Literal(Fraction(1)), self.expression(factor.base)))
             else:
@@ -346,7 +347,8 @@ class Builder:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
             return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
-        factors = [inside.base] * 2 if isinstance(inside, Pow) and inside.exp == 2 else ordered_factors(inside)
+        is_square = isinstance(inside, Pow) and inside.exp == 2
+        factors = [inside.base] * 2 if is_square else self.order.factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):
             left, right = map(self.expression, factors)
             return Dot(left, right, ((BATCH, BATCH),))

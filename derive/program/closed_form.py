@@ -58,7 +58,7 @@ def closed_form(derivation: Derivation, fixed: Iterable[str] = ()) -> Network | 
     if form is None:
         return None
     program = network(derivation, fixed)
-    scope, build = program.scope, Builder(program.scope)
+    scope, build = program.scope, Builder(program.scope, derivation.cell.order)
     for last in (form.last.lhs, form.start.lhs):  # of these no other step is needed
         role = Role.ADJOINT if isinstance(last.quantity, Adjoint) else Role.STATE
         scope.put(last, Ref(scope.local(f"{last.quantity.name}_{last.index}", scope.type(last.quantity), role)))

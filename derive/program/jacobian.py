@@ -34,7 +34,7 @@ def jacobian(derivation: Derivation, fixed: Iterable[str] = ()) -> Network | Non
     if tangents is None or form is None:
         return None
     program = network(derivation, fixed)
-    scope, build = program.scope, Builder(program.scope)
+    scope, build = program.scope, Builder(program.scope, derivation.cell.order)
     residuals = scope.of(form.residual.lhs)
     row = Type((Size.of(len(cell.parameters)),), batch=True)
     columns = scope.local("jacobian", row, meaning="derivatives of the residuals, a column a weight")

@@ -110,7 +110,7 @@ def network(derivation: Derivation, fixed: Iterable[str] = ()) -> Network:
     parameters = Record(names.parameters, tuple(scope.of(weight) for weight in cell.parameters))
     trace = Record(names.trace, tuple(scope.of(q) for q in (*cell.inputs, *cell.computed)))
     adjoints = Record(names.adjoints, tuple(scope.of(q) for q in derivation.backward.adjoints.values()))
-    build = Builder(scope)
+    build = Builder(scope, cell.order)
     functions = (
         _forward(derivation, build, parameters, trace),
         _loss(derivation, build, parameters, trace),

@@ -154,9 +154,9 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         p[k] = h[k - 1] @ Whc + bhc  # (4)
         r[k] = logistic(zr[k])  # (5)
         u[k] = logistic(zu[k])  # (6)
-        zc[k] = p[k] * r[k] + x[k] @ Wxc + bxc  # (7)
+        zc[k] = r[k] * p[k] + x[k] @ Wxc + bxc  # (7)
         c[k] = np.tanh(zc[k])  # (8)
-        h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])  # (9)
+        h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]  # (9)
     y[T] = h[T] @ Wy + by  # (10)
     return Trace(x, zr, zu, zc, r, u, p, c, h, y)
 

@@ -150,10 +150,10 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         zu[k] = h[k - 1] @ Whu + x[k] @ Wxu + bu  # (3)
         r[k] = logistic(zr[k])  # (4)
         u[k] = logistic(zu[k])  # (5)
-        p[k] = h[k - 1] * r[k]  # (6)
+        p[k] = r[k] * h[k - 1]  # (6)
         zc[k] = p[k] @ Whc + x[k] @ Wxc + bxc  # (7)
         c[k] = np.tanh(zc[k])  # (8)
-        h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])  # (9)
+        h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]  # (9)
     y[T] = h[T] @ Wy + by  # (10)
     return Trace(x, zr, zu, zc, r, u, p, c, h, y)
 

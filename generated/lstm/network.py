@@ -174,8 +174,8 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         f[k] = logistic(zf[k])  # (8)
         g[k] = np.tanh(zg[k])  # (9)
         o[k] = logistic(zo[k])  # (10)
-        c[k] = c[k - 1] * f[k] + g[k] * i[k]  # (11)
-        h[k] = np.tanh(c[k]) * o[k]  # (12)
+        c[k] = f[k] * c[k - 1] + i[k] * g[k]  # (11)
+        h[k] = o[k] * np.tanh(c[k])  # (12)
     y[T] = h[T] @ Wy + by  # (13)
     return Trace(x, zi, i, zf, f, zg, g, zo, o, c, h, y)
 
@@ -208,7 +208,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     delta_y = np.zeros((T + 1, N, M), dtype)
     delta_y[T] = 2 / N * (y[T] - t)  # (58)
     delta_h[T] = delta_y[T] @ Wy.T  # (59)
-    delta_c[T] = delta_h[T] * (1 - np.tanh(c[T]) ** 2) * o[T]  # (60)
+    delta_c[T] = delta_h[T] * o[T] * (1 - np.tanh(c[T]) ** 2)  # (60)
     delta_o[T] = delta_h[T] * np.tanh(c[T])  # (61)
     delta_g[T] = delta_c[T] * i[T]  # (62)
     delta_f[T] = delta_c[T] * c[T - 1]  # (63)
@@ -221,7 +221,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
         delta_h[k] = (
             delta_zf[k + 1] @ Whf.T + delta_zg[k + 1] @ Whg.T + delta_zi[k + 1] @ Whi.T + delta_zo[k + 1] @ Who.T
         )  # (69)
-        delta_c[k] = delta_h[k] * (1 - np.tanh(c[k]) ** 2) * o[k] + delta_c[k + 1] * f[k + 1]  # (70)
+        delta_c[k] = delta_h[k] * o[k] * (1 - np.tanh(c[k]) ** 2) + delta_c[k + 1] * f[k + 1]  # (70)
         delta_o[k] = delta_h[k] * np.tanh(c[k])  # (71)
         delta_g[k] = delta_c[k] * i[k]  # (72)
         delta_f[k] = delta_c[k] * c[k - 1]  # (73)

@@ -1,7 +1,7 @@
 """Levenberg–Marquardt: how the weights move when the residuals and their Jacobian are known.
 
 Written by `make derive` from the equations in derive/methods/levenberg_marquardt.py, which levenberg_marquardt.md shows
-on paper: a line is an equation.
+on paper: a line is an equation. Lengths are taken by np.hypot, which does not overflow before its result does.
 
 K. Levenberg, A method for the solution of certain non-linear problems in least squares (1944); with every weight
 measured by its column: D. W. Marquardt, An algorithm for least-squares estimation of nonlinear parameters (1963).
@@ -35,10 +35,11 @@ def step(residuals: Array, jacobian: Array, damping: float) -> Array:
     Returns:
         What is added to each weight.
     """
-    length = lengths(jacobian)
+    weights = jacobian.shape[1]
+    length = np.hypot.reduce(jacobian, axis=0)
     scale = np.where(length > 0, length, 1)
     A = jacobian / scale
-    e = np.linalg.solve(A.T @ A + damping * np.eye(len(scale)), -(A.T @ residuals))
+    e = np.linalg.solve(A.T @ A + damping * np.eye(weights), -(A.T @ residuals))
     d = e / scale
     return d
 
@@ -74,9 +75,3 @@ def raised(damping: float, *, grow: float = 3) -> float:
     """
     damping = grow * damping
     return damping
-
-
-def lengths(matrix: Array) -> Array:
-    """The root of the sum of the squares of every column, by a form that does not overflow before the result does."""
-    roots: Array = np.hypot.reduce(matrix, axis=0)
-    return roots

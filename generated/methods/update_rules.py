@@ -25,7 +25,7 @@ class Method(NamedTuple):
     learning_rate: float
 
 
-def gradient_descent(W: Leaf, gradient: Leaf, learning_rate: Leaf) -> tuple[Leaf, ...]:
+def gradient_descent(W: Leaf, gradient: Leaf, learning_rate: float) -> tuple[Leaf, ...]:
     """Gradient descent.
 
     Downhill, in proportion to the gradient.
@@ -44,7 +44,7 @@ def gradient_descent(W: Leaf, gradient: Leaf, learning_rate: Leaf) -> tuple[Leaf
     return (W,)
 
 
-def momentum(W: Leaf, gradient: Leaf, learning_rate: Leaf, v: Leaf, *, mu: float = 0.9) -> tuple[Leaf, ...]:
+def momentum(W: Leaf, gradient: Leaf, learning_rate: float, v: Leaf, *, mu: float = 0.9) -> tuple[Leaf, ...]:
     """Gradient descent with momentum.
 
     A velocity gathers the gradients, and moves the weight.
@@ -66,7 +66,7 @@ def momentum(W: Leaf, gradient: Leaf, learning_rate: Leaf, v: Leaf, *, mu: float
     return W, v
 
 
-def nesterov(W: Leaf, gradient: Leaf, learning_rate: Leaf, v: Leaf, *, mu: float = 0.9) -> tuple[Leaf, ...]:
+def nesterov(W: Leaf, gradient: Leaf, learning_rate: float, v: Leaf, *, mu: float = 0.9) -> tuple[Leaf, ...]:
     """Nesterov momentum.
 
     Momentum, with the gradient taken where the velocity is about to carry the weight.
@@ -96,7 +96,14 @@ def nesterov(W: Leaf, gradient: Leaf, learning_rate: Leaf, v: Leaf, *, mu: float
 
 
 def rprop(
-    W: Leaf, gradient: Leaf, learning_rate: Leaf, Delta: Leaf, s: Leaf, *, eta_plus: float = 1.2, eta_minus: float = 0.5
+    W: Leaf,
+    gradient: Leaf,
+    learning_rate: float,
+    Delta: Leaf,
+    s: Leaf,
+    *,
+    eta_plus: float = 1.2,
+    eta_minus: float = 0.5,
 ) -> tuple[Leaf, ...]:
     """RProp.
 
@@ -129,7 +136,7 @@ def rprop(
 def irprop_minus(
     W: Leaf,
     gradient: Leaf,
-    learning_rate: Leaf,
+    learning_rate: float,
     Delta: Leaf,
     s: Leaf,
     *,
@@ -172,7 +179,7 @@ def irprop_minus(
 
 
 def rmsprop(
-    W: Leaf, gradient: Leaf, learning_rate: Leaf, r: Leaf, *, rho: float = 0.9, epsilon: float = 1e-8
+    W: Leaf, gradient: Leaf, learning_rate: float, r: Leaf, *, rho: float = 0.9, epsilon: float = 1e-8
 ) -> tuple[Leaf, ...]:
     """RMSProp.
 
@@ -199,7 +206,7 @@ def rmsprop(
 def rmsprop_nesterov(
     W: Leaf,
     gradient: Leaf,
-    learning_rate: Leaf,
+    learning_rate: float,
     v: Leaf,
     r: Leaf,
     *,
@@ -241,7 +248,7 @@ def rmsprop_nesterov(
 def adam(
     W: Leaf,
     gradient: Leaf,
-    learning_rate: Leaf,
+    learning_rate: float,
     n: Leaf,
     m: Leaf,
     r: Leaf,

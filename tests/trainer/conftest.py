@@ -136,7 +136,6 @@ class Package:
             cwd=self.folder.parent,
             capture_output=True,
             text=True,
-            timeout=60,
             **options,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
@@ -160,7 +159,7 @@ class Package:
         network = network or self.module("linear.network")
         learner = self.module("trainer.run.first_order").FirstOrder(network, method, learning_rates, batch, bound=None)
         data = sequences.Sequences(sequences.Group(X, t))
-        return loop.train(learner, data, loop.first_state(learner, start, seed), epochs, **options)
+        return loop.train(learner, data, loop.first_snapshot(learner, start, seed), epochs, **options)
 
     def add_cell(self, cell: str, example: str | None = EXAMPLE) -> None:
         folder = self.folder / cell

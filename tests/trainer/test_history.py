@@ -142,7 +142,7 @@ def test_a_log_that_could_not_grow_has_whole_lines_and_what_is_missing_is_writte
 
 
 def state_of(net, epoch):
-    return net.module("trainer.run.loop").State(epoch, (), (), {})
+    return net.module("trainer.run.loop").Snapshot(epoch, (), (), {})
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])

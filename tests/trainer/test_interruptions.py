@@ -126,7 +126,7 @@ def test_sigterm_to_a_process_leaves_a_checkpoint(net, tmp_path):
             while not process.stderr.readline().startswith("epoch 500 "):
                 assert process.poll() is None
             process.terminate()
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate()
         finally:
             process.kill()
     assert process.returncode == 143

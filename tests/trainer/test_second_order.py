@@ -292,7 +292,7 @@ def test_a_try_needs_no_jacobian_and_a_step_that_is_taken_only_one(second):
     X = np.array([[1.0, 0, 0], [1, 1, 0], [1, 1, 1]])
     data = sequences.Sequences(sequences.Group(X, np.array([1.0, 2, 2])))  # no fit is exact
     start = second.module("linear.network").Parameters(-1.5, 2.0)
-    result = loop.train(learner, data, loop.first_state(learner, start, seed=0), epochs=100)
+    result = loop.train(learner, data, loop.first_snapshot(learner, start, seed=0), epochs=100)
     assert result.reason is loop.Reason.CONVERGED
     assert calls["residuals_and_jacobian"] == result.state.epoch + 1
     assert calls["residuals_of"] > result.state.epoch + 30  # the last epoch tried all lengths in vain

@@ -267,7 +267,7 @@ def test_ctrl_c_stops_a_running_process(net, tmp_path):
             while not process.stderr.readline().startswith("epoch 500 "):
                 assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate()
         finally:
             process.kill()
     assert process.returncode == 130

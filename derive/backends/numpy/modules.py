@@ -71,6 +71,7 @@ class Bodies:
 
     def __init__(self, program: Program) -> None:
         self._program, self._cell = program, program.cell
+        self._lines = Lines(Code(order=program.cell.order))
 
     def _unpack(self, statements: tuple[Statement, ...], *, adjoints: bool = False) -> list[str]:
         """Weights, trace, adjoints, sizes and targets; the first state always, for it tells T and N."""
@@ -106,25 +107,28 @@ class Bodies:
             *unpack("parameters", weights, cell.parameters),
             f"{x.name} = time_first(X, parameters)",
             *self._sizes(statements, [x], weights),
-            *Lines().print(statements),
+            *self._lines.print(statements),
         ]
 
     def loss(self) -> list[str]:
         """From the trace to the loss."""
-        return [*self._unpack(self._program.loss), *Lines().print(self._program.loss)]
+        return [*self._unpack(self._program.loss), *self._lines.print(self._program.loss)]
 
     def backward(self) -> list[str]:
         """From the trace to the adjoints."""
-        return [*self._unpack(self._program.backward), *Lines().print(self._program.backward)]
+        return [*self._unpack(self._program.backward), *self._lines.print(self._program.backward)]
 
     def gradients(self) -> list[str]:
         """From the trace and the adjoints to the gradients."""
-        return [*self._unpack(self._program.gradients, adjoints=True), *Lines().print(self._program.gradients)]
+        return [*self._unpack(self._program.gradients, adjoints=True), *self._lines.print(self._program.gradients)]
 
     def update(self) -> list[str]:
         """From the weights and their gradients to new weights."""
         weights = self._cell.parameters
-        return [*unpack("parameters", weights, weights), *Lines(Code("gradient.{}")).print(self._program.update)]
+        return [
+            *unpack("parameters", weights, weights),
+            *Lines(Code("gradient.{}", self._cell.order)).print(self._program.update),
+        ]
 
 
 def used_in(body: Iterable[str], names: Iterable[str]) -> list[str]:

@@ -20,7 +20,7 @@ from derive.language.operations import (
     SoftmaxCrossEntropy,
     Total,
 )
-from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import (
     LOSS,
     At,
@@ -39,11 +39,16 @@ from derive.program.program import Accumulate, Allocate, Assign, ForTime, Statem
 
 
 class Code(Printer):
-    """One method a node; no mathematics. Values of all sequences at one step are an array of N."""
+    """One method a node; no mathematics. Values of all sequences at one step are an array of N.
 
-    def __init__(self, gradient: str = "gradient_{}") -> None:
+    Args:
+        gradient: What the derivative with respect to a weight is called, with `{}` for the weight's name.
+        order: The order of terms and factors.
+    """
+
+    def __init__(self, gradient: str = "gradient_{}", order: Order = BY_ROLE) -> None:
         super().__init__()
-        self._gradient = gradient
+        self._gradient, self._order = gradient, order
 
     def emptyPrinter(self, node: Expr) -> str:
         """SymPy calls this where there is no method for a node."""
@@ -121,7 +126,7 @@ class Code(Printer):
             return f"np.sum({self._print(total.args[0])}, axis=0)"
         if isinstance(total.args[0], EntrySum):
             return f"np.sum({self._print(total.args[0].args[0])})"
-        factors = ordered_factors(total.args[0])
+        factors = self._order.factors(total.args[0])
         arrays = [factor for factor in factors if varies_by_sequence(factor)]
         if len(arrays) == len(factors) == 2:
             return " @ ".join(map(self._factor, factors))
@@ -140,7 +145,7 @@ class Code(Printer):
         return text
 
     def _terms(self, total: Add) -> list[Expr]:
-        return ordered_terms(total)
+        return self._order.terms(total)
 
     def _term(self, term: Expr) -> str:
         return f"({self._print(term)})" if isinstance(term, Add) else self._print(term)
@@ -149,7 +154,7 @@ class Code(Printer):
         if is_negative(product):
             return f"-{self._factor(-product)}"
         text = ""
-        for factor in ordered_factors(product):
+        for factor in self._order.factors(product):
             if isinstance(factor, Pow) and factor.exp == S.NegativeOne:
                 text = f"{text or '1'} / {self._factor(factor.base)}"
             else:

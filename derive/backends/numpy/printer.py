@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from derive.program import walk
 from derive.program.nodes import (
@@ -101,6 +101,11 @@ class Printer:
         types: The types of symbols, where the line that gives them a value tells it.
         numbered: Whether the equations' numbers stand behind the lines.
     """
+
+    library: ClassVar[str] = "np"
+    """What the library of arrays is called."""
+    functions: ClassVar[Mapping[str, str]] = FUNCTIONS
+    """Those that the library has."""
 
     def __init__(
         self,
@@ -199,7 +204,7 @@ class Printer:
         return number(literal.value)
 
     def _constant(self, constant: Constant) -> Text:
-        return Text(f"np.{constant.name}")
+        return Text(f"{self.library}.{constant.name}")
 
     def _dim(self, dim: Dim) -> Text:
         return size(dim.size)
@@ -221,8 +226,11 @@ class Printer:
         if call.function == "sqrt" and is_constant:
             return Text(f"{self.text(call.args[0], Binding.ATOM)} ** 0.5", Binding.POWER)
         text = self._applied(call.function, call.args)
-        # NumPy's own float64 would make float64 of a float32 beside it, and Python's float does not.
-        return Text(f"float({text})" if is_constant else text)
+        return Text(self._number(text) if is_constant else text)
+
+    def _number(self, text: str) -> str:
+        """A function of numbers: NumPy's own float64 makes float64 of a float32 beside it, Python's float does not."""
+        return f"float({text})"
 
     def _operator(self, call: Call) -> Text:
         if call.function == "power" and self._bulk and _mentions(call.args[1], self._bulk):
@@ -232,7 +240,7 @@ class Printer:
         return Text(f"{self.text(first, left)}{sign}{self.text(second, right)}", binding)
 
     def _applied(self, function: str, args: Iterable[Expression]) -> str:
-        return f"{FUNCTIONS.get(function, function)}({', '.join(map(self.text, args))})"
+        return f"{self.functions.get(function, function)}({', '.join(map(self.text, args))})"
 
     def _rowwise(self, call: RowWise) -> Text:
         return Text(self._applied(call.function, call.args))
@@ -262,10 +270,12 @@ class Printer:
         if reduce.op == "norm":
             return Text(f"np.hypot.reduce({self.text(reduce.of)}, axis={positions[0]})")
         if len(positions) == axes:
-            return Text(f"np.{reduce.op}({self.text(reduce.of)})")
+            return Text(f"{self.library}.{reduce.op}({self.text(reduce.of)})")
         # From the last, where that is shorter: it is the same for one row and for many.
         axis = ", ".join(str(position - axes if position else position) for position in positions)
-        return Text(f"np.{reduce.op}({self.text(reduce.of)}, axis={axis if len(positions) == 1 else f'({axis})'})")
+        return Text(
+            f"{self.library}.{reduce.op}({self.text(reduce.of)}, axis={axis if len(positions) == 1 else f'({axis})'})"
+        )
 
     def _concat(self, concat: Concat) -> Text:
         types = [type_of(part) for part in concat.parts]
@@ -294,13 +304,15 @@ class Printer:
         return Text(f"{left} {compare.relation} {right}", Binding.RELATION)
 
     def _select(self, select: Select) -> Text:
-        return Text(f"np.where({', '.join(map(self.text, (select.condition, select.then, select.otherwise)))})")
+        return Text(
+            f"{self.library}.where({', '.join(map(self.text, (select.condition, select.then, select.otherwise)))})"
+        )
 
     def _solve(self, solve: Solve) -> Text:
-        return Text(f"np.linalg.solve({self.text(solve.matrix)}, {self.text(solve.right)})")
+        return Text(f"{self.library}.linalg.solve({self.text(solve.matrix)}, {self.text(solve.right)})")
 
     def _identity(self, identity: Identity) -> Text:
-        return Text(f"np.eye({identity.size})")
+        return Text(f"{self.library}.eye({identity.size})")
 
     def _transpose(self, transpose: Transpose) -> Text:
         return Text(f"{self._factor(transpose.of)}.T")

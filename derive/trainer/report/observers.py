@@ -12,7 +12,7 @@ import numpy as np
 from ..data.shapes import Array
 from ..run.checkpoints import Checkpoints, Origin
 from ..run.first_order import loss_of
-from ..run.loop import Reason, Result, State
+from ..run.loop import Reason, Result, Snapshot
 from ..run.settings import Settings
 from .history import Log
 from .plots import GRID, Curve, WeightPath, plot_training
@@ -27,7 +27,7 @@ SURFACE_STEPS = 700_000
 class Observers:
     """All who follow a run; each hears of every epoch."""
 
-    def __init__(self, settings: Settings, origin: Origin | None, state: State, resumed: bool) -> None:
+    def __init__(self, settings: Settings, origin: Origin | None, state: Snapshot, resumed: bool) -> None:
         """Set them up.
 
         Args:

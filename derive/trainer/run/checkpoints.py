@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import write_whole
-from .loop import Best, State
+from .loop import Best, Snapshot
 
-KEPT = {"origin", *State._fields}
+KEPT = {"origin", *Snapshot._fields}
 """What the text of a checkpoint holds."""
 
 
@@ -57,11 +57,11 @@ class Checkpoints:
         self.failure: OSError | None = None
         """Why the file could not be written, if the last attempt failed."""
 
-    def is_due(self, state: State) -> bool:
+    def is_due(self, state: Snapshot) -> bool:
         """Tell whether this is an epoch after which the file is written."""
         return state.epoch % self._every == 0
 
-    def keep(self, state: State) -> None:
+    def keep(self, state: Snapshot) -> None:
         """Write the state, unless the file has it."""
         if state.epoch == self._written:
             return
@@ -72,7 +72,7 @@ class Checkpoints:
             self.failure = failure
 
 
-def save(path: Path, state: State, origin: Origin) -> None:
+def save(path: Path, state: Snapshot, origin: Origin) -> None:
     """Write a checkpoint, whole or not at all.
 
     Raises:
@@ -93,7 +93,7 @@ def save(path: Path, state: State, origin: Origin) -> None:
     write_whole(path, lambda file: _write(file, json.dumps(content), arrays))
 
 
-def load(path: Path, origin: Origin, template: Any) -> State:
+def load(path: Path, origin: Origin, template: Any) -> Snapshot:
     """Read a checkpoint of the run that is made of the same.
 
     Args:
@@ -119,7 +119,7 @@ def load(path: Path, origin: Origin, template: Any) -> State:
         ) from None
     _compare(path, found, origin)
     best = content["best"]
-    return State(
+    return Snapshot(
         content["epoch"],
         _weights(arrays, content["parameters"], template),
         tuple(tuple(kept) for kept in _take(arrays, content["memory"])),

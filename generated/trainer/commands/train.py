@@ -22,7 +22,7 @@ from ..report.printing import say, show
 from ..report.summary import as_json, report
 from ..run.checkpoints import Origin, fingerprint, fingerprint_of_files, load
 from ..run.first_order import FirstOrder, loss_of
-from ..run.loop import Learner, Reason, Result, State, first_state, train
+from ..run.loop import Learner, Reason, Result, Snapshot, first_snapshot, train
 from ..run.protocols import Network
 from ..run.second_order import LEVENBERG_MARQUARDT, levenberg_marquardt
 from ..run.settings import Settings
@@ -89,7 +89,7 @@ def conclude(settings: Settings, learner: Learner, result: Result, observers: Ob
 
 
 def _train(
-    settings: Settings, network: Network, learner: Learner, state: State, observe: Callable[[Result], None]
+    settings: Settings, network: Network, learner: Learner, state: Snapshot, observe: Callable[[Result], None]
 ) -> Result:
     """Run the loop."""
     held_back = settings.held_back
@@ -115,14 +115,14 @@ def learner_of(settings: Settings, network: Network) -> Learner:
     return FirstOrder(network, settings.method, settings.learning_rates, settings.batch, settings.clip)
 
 
-def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[State, bool]:
+def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[Snapshot, bool]:
     """Return the state in which training begins, and whether it is that of the checkpoint.
 
     Raises:
         InputError: The checkpoint cannot be read, or is one of another run.
     """
     if not (settings.resume and settings.checkpoint and origin):
-        return first_state(learner, settings.start, settings.seed), False
+        return first_snapshot(learner, settings.start, settings.seed), False
     resumed = settings.checkpoint.exists()
     if resumed:
         state = load(settings.checkpoint, origin, settings.start)
@@ -130,7 +130,7 @@ def begin(settings: Settings, learner: Learner, origin: Origin | None) -> tuple[
         if state.epoch >= settings.epochs:
             news += f", and --epochs {settings.epochs} asks for no more: give a larger number to train further"
     else:
-        state = first_state(learner, settings.start, settings.seed)
+        state = first_snapshot(learner, settings.start, settings.seed)
         news = f"there is no {settings.checkpoint} yet: training begins"
     if not settings.quiet:
         say(f"train: {news}")

@@ -1,6 +1,6 @@
 """The training loop, whatever it is that learns.
 
-An epoch finds the loss of the weights and updates them. A `State` is what is known between two epochs, all of it: a run
+An epoch finds the loss of the weights and updates them. A `Snapshot` is all that is known between two epochs: a run
 that begins with it goes on to the same bits.
 """
 
@@ -78,7 +78,7 @@ class Best(NamedTuple):
     parameters: Any
 
 
-class State(NamedTuple):
+class Snapshot(NamedTuple):
     """A run after a number of epochs: the weights, what the learner keeps, the random generator's state, the best."""
 
     epoch: int
@@ -101,7 +101,7 @@ class Result(NamedTuple):
         reason: Why training stopped.
     """
 
-    state: State
+    state: Snapshot
     loss: float
     validation: float | None
     reason: Reason
@@ -113,15 +113,15 @@ class Result(NamedTuple):
         return self.state.best or last
 
 
-def first_state(learner: Learner, parameters: Any, seed: int) -> State:
+def first_snapshot(learner: Learner, parameters: Any, seed: int) -> Snapshot:
     """Return the state before the first epoch; the seed is for the order of the batches."""
-    return State(0, parameters, learner.start(parameters), np.random.default_rng(seed).bit_generator.state)
+    return Snapshot(0, parameters, learner.start(parameters), np.random.default_rng(seed).bit_generator.state)
 
 
 def train(
     learner: Learner,
     data: Sequences,
-    state: State,
+    state: Snapshot,
     epochs: int,
     tolerance: float | None = None,
     validate: Callable[[Any], float] | None = None,
@@ -168,6 +168,6 @@ def train(
                     return result._replace(reason=Reason.PATIENCE)
                 if not update:
                     return result._replace(reason=Reason.EPOCHS)
-                state = State(state.epoch + 1, done.parameters, done.memory, random.bit_generator.state, best)
+                state = Snapshot(state.epoch + 1, done.parameters, done.memory, random.bit_generator.state, best)
     except KeyboardInterrupt:
         return result
