@@ -347,7 +347,7 @@ class Builder:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
             return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
-        is_square = isinstance(inside, Pow) and inside.exp == 2
+        is_square = isinstance(inside, Pow) and inside.exp == 2 and isinstance(inside.base, At | Quantity)
         factors = [inside.base] * 2 if is_square else self.order.factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):
             left, right = map(self.expression, factors)

@@ -91,7 +91,7 @@ def moments(derivation: Derivation, fixed: Iterable[str] = ()) -> Program | None
         return None
     namer = Namer(fixed)
     scope = Scope(namer)
-    build = Builder(scope)
+    build = Builder(scope, cell.order)
     parameters = Record("parameters", tuple(map(scope.declare, cell.parameters)))
     target = scope.declare(cell.targets[0])
     rows = scope.local(cell.inputs[0].name, Type((STEPS,), batch=True), Role.INPUT)
