@@ -7,8 +7,8 @@ import pytest
 
 from derive.backends.numpy.closed_form_code import closed_form_of, print_closed_form
 from derive.backends.numpy.descent_code import descent_of, print_descent
+from derive.backends.numpy.examples import print_example
 from derive.backends.numpy.jacobian_code import jacobian_of, print_jacobian
-from derive.backends.numpy.modules import print_example
 from derive.backends.numpy.moments_code import moments_of, print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
