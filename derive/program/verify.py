@@ -209,7 +209,7 @@ def _no_step_waits(loop: Loop) -> None:
     written = {
         _base(each.symbol): each
         for store in _stores(loop)
-        if not isinstance(store, Add)
+        if not isinstance(store, Add) and not (isinstance(store, Gemm) and store.add)
         for each in (_place_of(store.target),)
     }
     steps = {symbol for symbol in written if steps_of(symbol) is not None}

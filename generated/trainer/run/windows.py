@@ -1,7 +1,7 @@
 """Runs the stages of a network_fast.py over windows of steps, with arrays that are made once.
 
-A window is up to m steps in a row. Its arrays have the steps first and the sequences last: row k is for the window's step
-k, row 0 for the step before and row n + 1 for the step after. The forward pass fills one window after another; the
+A window is up to m steps in a row. Its arrays have the steps first and the sequences last: row k is for step k of the
+window, row 0 for the step before and row n + 1 for the step after. The forward pass fills one window after another; the
 backward pass goes through them from the last, and its arrays serve all windows. With `recompute` one window does for
 all: what it starts from is kept, and its steps are computed once more when the backward pass comes to them.
 """
@@ -110,7 +110,8 @@ class Window:
         """Sets up the steps in the arrays of a storage."""
         self.rows = storage.rows
         self.now, self.before, self.after, self.beside = storage.steps(n)
-        self.totals, self.target, self.sizes = Names(), None, sizes
+        self.totals, self.sizes = Names(), sizes
+        self.target: Array = None
         self.n, self.first, self.last = n, first, last
 
 
@@ -314,7 +315,9 @@ def _run_forward(network: Network, weights: Names, space: Workspace, x: Array, t
     value: Number = 0
     first, before, space.starts = 0, None, []
     for window in space.windows:
-        carried = [getattr(before.rows, name)[before.n] for name in network.carried] if before is not None else []
+        carried: list[Array] = (
+            [getattr(before.rows, name)[before.n] for name in network.carried] if before is not None else []
+        )
         _enter(network, window, x, t, first)
         if before is None:
             network.start(weights, window)
