@@ -1,4 +1,4 @@
-"""Proves how often the terms of the unrolled gradient repeat: by walking every path from the loss, one after the other."""
+"""Proves how often the terms of the unrolled gradient repeat, by walking every path from the loss."""
 
 from __future__ import annotations
 
