@@ -108,7 +108,7 @@ class OutOfTimeError(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTimeError when the block takes longer. What runs outside of Python is not interrupted."""
+    """Raises OutOfTimeError when the block takes longer, unless 0. What runs outside of Python is not interrupted."""
 
     def out_of_time(_signal: int, _frame: FrameType | None) -> None:
         raise OutOfTimeError
@@ -132,7 +132,8 @@ def hold(
         contenders: Who takes part.
         expected: What they must agree on.
         dtype: What an array of a contender must be.
-        seconds: About how long all rounds may take; FEWEST_ROUNDS are run anyway, unless they take MOST_SECONDS.
+        seconds: About how long all rounds may take; FEWEST_ROUNDS are run anyway, unless they take MOST_SECONDS. With
+            0 the only question is whether all of it runs, and getting ready has no limit.
         settle: The pause before every sample.
 
     Raises:
@@ -144,7 +145,7 @@ def hold(
         entry = Entry(contender.name, contender.variant, contender.kind, work=contender.work)
         try:
             began = time.perf_counter()
-            with time_limit(SETUP_SECONDS):
+            with time_limit(SETUP_SECONDS if seconds else 0):
                 prepared = contender.prepare()
                 result = prepared.run()
             setup = time.perf_counter() - began

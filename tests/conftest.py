@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
-from derive import derive
 from derive.cells.linear import cell
 from derive.mathematics.derivation import Derivation
+from derive.mathematics.pipeline import write_derivation
 
 # The same examples every time, so that a change is to blame for a failure; the nightly run looks for new ones.
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)
@@ -53,4 +53,4 @@ def require_module_fixture():
 @pytest.fixture(scope="session")
 def linear() -> Derivation:
     """The derivation of the linear cell, three steps written out."""
-    return derive(cell)
+    return write_derivation(cell)

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from ruff import find_ruff_bin
 
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.output.files import files_of_cell, formatted
 from derive.program.loading import load
-from derive.program.lower import lower
 from tests.certifying import numbers_for
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +41,7 @@ def derivation(cell):
 
 @pytest.fixture(scope="module")
 def source(derivation):
-    return formatted(print_network(lower(derivation)))
+    return formatted(print_network(derivation))
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +95,7 @@ def test_only_the_display_grows_with_the_steps_that_are_written_out(cell, deriva
     assert list(inspect.signature(write_derivation).parameters) == ["cell", "steps"]
     longer = write_derivation(cell, steps=6)
     assert len(longer.equations) > len(derivation.equations)
-    assert re.sub(r"# \(\d+\)", "", print_network(lower(longer))) == re.sub(
-        r"# \(\d+\)", "", print_network(lower(derivation))
-    )
+    assert re.sub(r"# \(\d+\)", "", print_network(longer)) == re.sub(r"# \(\d+\)", "", print_network(derivation))
 
 
 def test_the_cells_are_derived_to_the_same_bytes_in_any_order():

@@ -8,8 +8,7 @@ import pytest
 from sympy import Eq
 
 from derive import CellError, Intermediate, Parameter, T, k, mean
-from derive.backends.numpy.modules import print_network
-from derive.program.lower import lower
+from derive.backends.numpy.network_code import print_network
 from tests.cell_mistakes import MISTAKES
 from tests.tiny_cell import U, W, c, called, described, equations, example, inner, outer, s, square, start, t, x, z
 
@@ -96,7 +95,7 @@ DATA_AND_NAMES = {
     "the example's input is nan": example(X=((1, 0), (float("nan"), 1))),
     "the example's target is infinite": example(t=(1, float("inf"))),
     "the cell is called like the trainer": {"name": "train"},
-    "the cell is called like a module of the trainer": {"name": "weights"},
+    "the cell is called like the folder of the methods": {"name": "methods"},
 }
 
 
@@ -114,7 +113,7 @@ def names_in_generated_code(derivation) -> set[str]:
     """All but those in functions where no name of the cell stands, as in `time_first`: nothing hides them there."""
     cell = derivation.cell
     own = {quantity.name for quantity in (*cell.parameters, *cell.computed)}
-    parts = ast.parse(print_network(lower(derivation))).body
+    parts = ast.parse(print_network(derivation)).body
     within = {part: {node.id for node in ast.walk(part) if isinstance(node, ast.Name)} for part in parts}
     reached = [part for part in parts if not isinstance(part, ast.FunctionDef) or within[part] & own]
     nodes = [node for part in reached for node in ast.walk(part)]

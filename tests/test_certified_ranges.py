@@ -8,8 +8,9 @@ import pytest
 from sympy import Eq, Expr, Rational, exp, log, sqrt, tanh
 
 from derive import Cell, CertificateError, Input, Parameter, State, T, Target, k, mean
-from derive.backends.numpy.data_sums_code import print_closed_form, print_moments
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.moments_code import print_moments
+from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, logistic, lstm
 from derive.certify.definedness import check_definedness
 from derive.certify.equations import points_for
@@ -19,7 +20,6 @@ from derive.language.quantities import LOSS
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import HOIST
-from derive.program.lower import lower
 from tests.certifying import certified
 
 x, s, t = Input("x"), State("s"), Target("t")
@@ -112,7 +112,7 @@ def test_a_cell_close_to_an_exact_fit_is_certified():
     cell = of_numbers(w[0] * x[k] + w[1] * s[k - 1] + w[2] * x[k] + w[3] * s[k - 1] + w[4] * x[k], *w, start=0)
     derivation = write_derivation(cell)
     others = {"closed_form.py": print_closed_form(derivation), "moments.py": print_moments(derivation)}
-    entries = certified(derivation, print_network(lower(derivation)), others)["code"]
+    entries = certified(derivation, print_network(derivation), others)["code"]
     assert [entry["code"] for entry in entries] == ["network.py", "closed_form.py", "moments.py"]
 
 
@@ -131,7 +131,7 @@ NOT_EVERYWHERE = {
 @pytest.mark.parametrize("right", NOT_EVERYWHERE.values(), ids=NOT_EVERYWHERE)
 def test_a_cell_that_is_not_defined_everywhere_is_certified(right):
     derivation = write_derivation(of_numbers(right, W))
-    assert certified(derivation, print_network(lower(derivation)))["code"]
+    assert certified(derivation, print_network(derivation))["code"]
     assert all(abs(value) < 10**3 for value in map(lambda point: point.number(LOSS), points_for(derivation)["rolled"]))
 
 

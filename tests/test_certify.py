@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
-from derive import Cell, CellError, CertificateError, Label, Parameter, T, derive, k, mean
-from derive.backends.numpy.modules import print_network
+from derive import Cell, CellError, CertificateError, Label, Parameter, T, k, mean
+from derive.backends.numpy.network_code import print_network
 from derive.cells import character_model, vanilla_rnn
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.certify.equations import check_equation, points_for
@@ -18,16 +18,16 @@ from derive.certify.gradient import check_against_diff
 from derive.certify.points import number_of_classes, small_sizes
 from derive.language.operations import BatchSum, Partial
 from derive.mathematics.derivation import Derivation, Equation
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import ADJOINT, SUM_OF_PATHS, Relation
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 from tests.certifying import certified, check_network
 
-LINEAR = derive(cell)
+LINEAR = write_derivation(cell)
 ASSIGNMENTS = [equation for equation in LINEAR.equations if equation.rule.relation is Relation.BECOMES]
 DEFINITIONS = [equation for equation in LINEAR.equations if equation.rule == ADJOINT]
 COMPARED = [equation for equation in LINEAR.equations if equation not in ASSIGNMENTS + DEFINITIONS]
-SOURCE = print_network(lower(LINEAR))
+SOURCE = print_network(LINEAR)
 TINY = Rational(1, 10**20)
 
 
@@ -138,7 +138,7 @@ def test_an_equation_that_is_nan_is_refused(points):
 
 # --- a long sequence, of which most is not written out
 
-LONG = derive(cell, MOST_WRITTEN_OUT + 10)
+LONG = write_derivation(cell, MOST_WRITTEN_OUT + 10)
 SUMS = [equation for equation in LONG.equations if equation.rule == SUM_OF_PATHS]
 
 
@@ -265,7 +265,7 @@ def test_a_slip_outside_the_gradient_is_caught(line, wrong):
         check_network(cell, SOURCE.replace(line, wrong))
 
 
-ROWS = print_network(lower(derive(vanilla_rnn.cell)))
+ROWS = print_network(write_derivation(vanilla_rnn.cell))
 SABOTAGE = {
     "nothing but nan for several sequences": (
         "    return value\n",
@@ -295,7 +295,7 @@ def test_a_wrong_weight_is_not_hidden_by_the_larger_gradient_of_another():
         s[T],
         mean((s[T] - t) ** 2),
     )
-    source, right = print_network(lower(derive(large))), "return Parameters(gradient_Wx, gradient_b)"
+    source, right = print_network(write_derivation(large)), "return Parameters(gradient_Wx, gradient_b)"
     assert right in source
     check_network(large, source)
     with pytest.raises(CertificateError, match="value_and_gradient"):
@@ -315,14 +315,14 @@ def test_what_cannot_be_checked_is_one_line_that_names_the_cell():
 
 
 def test_labels_of_every_class_are_drawn():
-    points = points_for(derive(character_model.cell))["rolled"]
+    points = points_for(write_derivation(character_model.cell))["rolled"]
     drawn = (value for point in points for atom, value in point.given.items() if atom.has(Label))
     labels = {int(points[0].arithmetic.exactly(label)) for value in drawn for label in value.flat}
     assert labels == set(range(number_of_classes(character_model.cell, small_sizes(character_model.cell))))
 
 
 def test_nothing_is_claimed_of_the_gradient_of_rows_where_nothing_is_compared():
-    assert "gradient" not in certified(derive(vanilla_rnn.cell), ROWS)
+    assert "gradient" not in certified(write_derivation(vanilla_rnn.cell), ROWS)
     assert certified(LINEAR, SOURCE)["gradient"]["steps"] == [1, 2, 3, 4]
 
 
@@ -347,8 +347,8 @@ PROVED = {
 
 @pytest.mark.parametrize("right", PROVED.values(), ids=PROVED)
 def test_a_cell_is_proved_at_points_that_suit_it(right):
-    derivation = derive(described(right))
-    assert certified(derivation, print_network(lower(derivation)))
+    derivation = write_derivation(described(right))
+    assert certified(derivation, print_network(derivation))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_a_cell_is_proved_at_points_that_suit_it(right):
 )
 def test_a_cell_without_a_value_or_a_derivative_is_refused_in_one_line(right, words):
     with pytest.raises(CellError, match=words) as caught:
-        certified(derivation := derive(described(right)), print_network(lower(derivation)))
+        certified(derivation := write_derivation(described(right)), print_network(derivation))
     assert "\n" not in str(caught.value)
 
 

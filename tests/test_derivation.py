@@ -14,7 +14,7 @@ import pytest
 from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
 from derive import Cell, DeriveError, N, T, derive, k
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.language.operations import (
     BatchMean,
@@ -32,7 +32,6 @@ from derive.mathematics.derivation import Derivation, Dots, Equation, Remark, Ta
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t
@@ -57,7 +56,7 @@ def equation_for(derivation: Derivation, left: Expr, rule=None) -> Equation:
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 4, 7, 8])
 def any_length(request) -> Derivation:
-    return derive(cell, request.param)
+    return write_derivation(cell, request.param)
 
 
 def test_equations_are_numbered_without_a_gap(any_length):
@@ -104,14 +103,14 @@ def test_no_steps_are_an_error(steps):
 
 
 def test_one_step_is_enough():
-    short = derive(cell, 1)
+    short = write_derivation(cell, 1)
     assert [equation.lhs for equation in by_rule(short, UNROLL)] == [s[1], LOSS]
     assert equation_for(short, s[1], SUBSTITUTE).rhs == x[1] * W_x
     assert len(by_rule(short, CHAIN)) == 2
 
 
 def test_many_steps_are_all_there_and_hidden_in_the_display_only():
-    long = derive(cell, 50)
+    long = write_derivation(cell, 50)
     assert [equation.lhs for equation in by_rule(long, UNROLL)] == [s[step] for step in range(1, 51)] + [LOSS]
     assert len(by_rule(long, CHAIN)) == 2 * 2 * SHOWN_STEPS
     hidden = {number for section in long.sections for number in section.elided}
@@ -152,13 +151,13 @@ def test_a_number_is_one_equation(name):
 @pytest.mark.parametrize("name", ["linear", "logistic", "tanh"])
 def test_a_derivation_grows_by_as_much_with_every_step(name):
     any_cell = importlib.import_module(f"derive.cells.{name}").cell
-    short, middle, long = (derive(any_cell, steps) for steps in (30, 40, 50))
+    short, middle, long = (write_derivation(any_cell, steps) for steps in (30, 40, 50))
     assert size(long) - size(middle) == size(middle) - size(short)
     assert len(long.equations) - len(middle.equations) == 10 * len(any_cell.step)
 
 
 def test_a_thousand_steps_are_written_out():
-    long = derive(cell, 1000)
+    long = write_derivation(cell, 1000)
     assert size(long) < 200 * 1000
     assert max(len(equation.uses) for equation in long.equations) < 1010
     assert repeating(long)[0] == {step: 2 * step for step in (1, 2, 3, 998, 999, 1000)}
@@ -166,7 +165,7 @@ def test_a_thousand_steps_are_written_out():
 
 @pytest.mark.parametrize("steps", [MOST_WRITTEN_OUT, MOST_WRITTEN_OUT + 1])
 def test_dots_stand_where_equations_are_left_out(steps):
-    sections = [section.entries for section in derive(cell, steps).sections]
+    sections = [section.entries for section in write_derivation(cell, steps).sections]
     dots = [(before, after) for entries in sections for before, dot, after in triples(entries) if dot == Dots()]
     assert len(dots) == (3 if steps > MOST_WRITTEN_OUT else 0)  # the paths of two weights, and the terms
     assert all(before.rule == after.rule for before, after in dots)
@@ -178,7 +177,7 @@ def triples(entries: tuple) -> Iterator[tuple]:
 
 
 def test_the_paths_that_are_not_written_out_are_gathered_in_one_total_derivative():
-    long = derive(cell, 50)
+    long = write_derivation(cell, 50)
     for weight, whole in zip(WEIGHTS, by_rule(long, SUM_OF_PATHS), strict=True):
         factors = [term.args[0].args for term in whole.rhs.args]
         ends = [Partial(s[50], weight), Partial(s[49], weight), Partial(s[48], weight), Total(s[47], weight)]
@@ -225,7 +224,7 @@ def repeating(derivation: Derivation) -> tuple[dict[int, int], list[int]]:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 9, 40])
 def test_occurrences_and_operations_are_counted_right(steps):
-    occurrences, counted = repeating(derive(cell, steps))
+    occurrences, counted = repeating(write_derivation(cell, steps))
     paths = written_paths(steps)
     starts = {step: f"2 / N * (s{steps} - t)" + " * Wrec" * (steps - step) for step in range(1, steps + 1)}
     recounted = {step: sum(path.startswith(start) for path in paths) for step, start in starts.items()}
@@ -258,7 +257,7 @@ INPUTS = [x[step] for step in range(1, 6)]
 def test_the_closed_form_is_the_nested_one(linear, steps):
     (closed,) = by_rule(linear, CLOSED_FORM)
     assert expand(closed.rhs.subs(T, steps).doit()) == nested(INPUTS, steps)
-    assert expand(equation_for(derive(cell, steps), s[steps], SUBSTITUTE).rhs) == nested(INPUTS, steps)
+    assert expand(equation_for(write_derivation(cell, steps), s[steps], SUBSTITUTE).rhs) == nested(INPUTS, steps)
 
 
 def batch_of(sequences: int, steps: int) -> list[dict[Expr, Expr]]:
@@ -379,7 +378,7 @@ def test_no_single_rate_and_no_pair_is_better_than_the_best(linear):
 @pytest.fixture(scope="module")
 def network(linear) -> SimpleNamespace:
     namespace = {"__name__": "network"}
-    exec(compile(print_network(lower(linear)), "network.py", "exec"), namespace)
+    exec(compile(print_network(linear), "network.py", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
 

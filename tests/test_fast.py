@@ -14,12 +14,11 @@ from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
 from derive.backends.numpy.fast_code import print_network_fast
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.language.errors import CellError, CertificateError
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
-from derive.program.lower import lower
 from tests.certifying import check_module, numbers_for
 from tests.test_random_cells import REFUSED, cells
 
@@ -183,7 +182,7 @@ def test_input_products_of_different_sources_are_computed_each_by_itself():
     quantities = (U, V, A, W, W2, x, e, h, t, z, q, z2, q2)
     cell = Cell("two_sources", "Two sources", quantities, equations, h[T], mean(total((h[T] - t) ** 2)))
     derivation = write_derivation(cell)
-    check_fast(derivation, print_network(lower(derivation)), print_network_fast(derivation))
+    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
 
 
 def check_fast(derivation: Derivation, network: str, fast: str) -> None:
@@ -194,7 +193,7 @@ def check_fast(derivation: Derivation, network: str, fast: str) -> None:
 def test_a_wrong_line_of_the_fast_module_is_refused(name):
     cell = shipped(name)
     derivation = write_derivation(cell)
-    plain, fast = print_network(lower(derivation)), print_network_fast(derivation)
+    plain, fast = print_network(derivation), print_network_fast(derivation)
     wrong = {"add(": "subtract(", "subtract(": "add(", "multiply(": "add(", "tanh(": "np.sinh(", " += ": " -= "}
     lines = fast.splitlines()
     tried = 0
@@ -216,7 +215,7 @@ def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
     except CellError as error:
         assume(REFUSED not in str(error))
         raise
-    check_fast(derivation, print_network(lower(derivation)), print_network_fast(derivation))
+    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
 
 
 def test_modules_that_import_one_another_run_without_files():

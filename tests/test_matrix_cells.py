@@ -29,14 +29,13 @@ from derive import (
     softplus,
     total,
 )
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.language.operations import BatchSum, Softmax
 from derive.language.quantities import Product, Quantity
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import SUBSTITUTE
 from derive.program.loading import load
-from derive.program.lower import lower
 from tests.certifying import certified
 
 D, H, M = (Dimension(name) for name in "DHM")
@@ -166,7 +165,7 @@ def derivation(name) -> Derivation:
 
 @pytest.fixture(scope="module")
 def network(derivation) -> ModuleType:
-    return load(print_network(lower(derivation)), "rows")
+    return load(print_network(derivation), "rows")
 
 
 def drawn(cell: Cell, network: ModuleType, sizes: tuple[int, ...], dtype=np.float64, scale: float = 1):
@@ -195,7 +194,7 @@ def complex_step(loss, weights, X, t) -> list[np.ndarray]:
 
 
 def test_it_is_certified(derivation):
-    certificate = certified(derivation, print_network(lower(derivation)))
+    certificate = certified(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
 
 
@@ -211,7 +210,7 @@ SPECIAL = {
 @pytest.mark.parametrize(("quantities", "equations", "loss"), SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(quantities, equations, loss):
     derivation = write_derivation(Cell("rows", "A cell of rows", quantities, equations, y[T], loss))
-    certified(derivation, print_network(lower(derivation)))
+    certified(derivation, print_network(derivation))
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -251,7 +250,7 @@ def test_large_inputs_overflow_nothing(name, network, scale):
 @pytest.mark.parametrize("function", ["logistic", "softplus"])
 def test_a_function_of_its_own_is_exact_at_both_ends(function):
     cell = CELLS["a loss at every step of logistic outputs"]  # softplus, and its derivative
-    ours = getattr(load(print_network(lower(write_derivation(cell))), "rows"), function)
+    ours = getattr(load(print_network(write_derivation(cell)), "rows"), function)
     z = np.array([-1000.0, -30, -1, 0, 1, 30, 1000])
     exact = {
         "logistic": [0, np.exp(-30) / (1 + np.exp(-30)), 1 / (1 + np.e), 0.5, 1 / (1 + 1 / np.e), 1, 1],

@@ -26,11 +26,10 @@ from derive import (
     total,
 )
 from derive.backends.numpy.lambdified import Lambdified
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.language.quantities import N
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
-from derive.program.lower import lower
 from tests.certifying import check_network
 
 D, H, M = (Dimension(name) for name in "DHM")
@@ -55,7 +54,7 @@ def rows(loss: Expr) -> Cell:
 
 
 def module_of(cell: Cell) -> ModuleType:
-    return load(print_network(lower(write_derivation(cell))), cell.name)
+    return load(print_network(write_derivation(cell)), cell.name)
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -71,7 +70,7 @@ TARGETS = {
 
 @pytest.mark.parametrize("cell", TARGETS.values(), ids=TARGETS)
 def test_the_gradient_is_right_however_the_loss_uses_the_target(cell):
-    check_network(cell, print_network(lower(write_derivation(cell))))
+    check_network(cell, print_network(write_derivation(cell)))
 
 
 def test_the_number_of_classes_is_that_of_the_scores():
@@ -90,8 +89,8 @@ def test_complex_targets_are_refused():
 
 @pytest.mark.parametrize("cell", TARGETS.values(), ids=TARGETS)
 def test_in_memory_it_is_the_same(cell):
-    program = lower(write_derivation(cell))
-    network, functions = load(print_network(program), cell.name), Lambdified(program)
+    derivation = write_derivation(cell)
+    network, functions = load(print_network(derivation), cell.name), Lambdified(derivation)
     draw, sizes = np.random.default_rng(0), {"D": 2, "H": 3, "M": 4, "N": 5, "T": 6}
     shapes = [
         tuple(sizes[size] for size in shape) for shape in (*network.SHAPES.values(), *network.DATA_SHAPES.values())
@@ -206,10 +205,10 @@ def test_float32_stays_float32_beside_the_root_of_a_dimension():
 
 def test_the_adjoints_say_whether_they_are_computed_at_the_start():
     loss = mean((s[T] - t) ** 2)
-    given = print_network(lower(write_derivation(numbers(loss))))
+    given = print_network(write_derivation(numbers(loss)))
     learnt = cell_of(Eq(s[0], a), Eq(s[k], w * s[k - 1] + x[k]), output=s[T], loss=loss)
     assert "with respect to s[k]. Shape (T + 1, N), row 0 not used." in given
-    assert "with respect to s[k]. Shape (T + 1, N)." in print_network(lower(write_derivation(learnt)))
+    assert "with respect to s[k]. Shape (T + 1, N)." in print_network(write_derivation(learnt))
 
 
 @pytest.mark.parametrize("name", ["check_weights", "weight", "number", "name", "shape", "array", "classes", "labels"])
@@ -219,4 +218,4 @@ def test_a_quantity_may_be_called_like_something_inside_a_helper(name):
         recurrence = Eq(kept[k], own * kept[k - 1] + x[k])
         loss = mean((kept[T] - t) ** 2)
         cell = Cell("tried", "A cell", (own, x, kept, t), (Eq(kept[0], 0), recurrence), kept[T], loss)
-        check_network(cell, print_network(lower(write_derivation(cell))))
+        check_network(cell, print_network(write_derivation(cell)))

@@ -15,7 +15,7 @@ from sympy import Add, Expr, Function, I, Mul, Pow, S, Sum, expand
 from sympy.matrices import MatrixBase
 
 from derive import CertificateError
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.certify.equations import check_equation, points_for
 from derive.language.operations import BatchMean, BatchOuter, BatchSum, Chain, EntrySum, Marked, Partial
 from derive.language.quantities import At, Product, Transpose
@@ -26,7 +26,6 @@ from derive.mathematics.pullbacks import partial
 from derive.mathematics.rules import ADJOINT, Relation
 from derive.mathematics.unroll import right_hand_sides
 from derive.output.cell_files import find_cells
-from derive.program.lower import lower
 from tests.certifying import check_network
 
 SUMS_AND_PRODUCTS = (Add, Mul, Chain, Product)
@@ -128,7 +127,7 @@ def test_an_equation_with_a_slip_is_refused_with_its_number(derivation):
 
 
 def test_a_line_of_the_backward_code_with_its_sign_flipped_is_refused(derivation):
-    source = print_network(lower(derivation))
+    source = print_network(derivation)
     bodies = {part.partition("(")[0]: part for part in source.split("\ndef ")}
     lines = re.findall(r"^ +\S+ \+?= .*# \(\d+\)$", bodies["backward"] + bodies["sum_over_time"], re.MULTILINE)
     assert len(lines) >= len(derivation.backward.adjoints) + len(derivation.cell.parameters)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from sympy import Eq, Rational, cos, exp, sin, tanh
 
-from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, derive, k, mean
-from derive.backends.numpy.modules import print_network
+from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, k, mean
+from derive.backends.numpy.network_code import print_network
 from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.mathematics.derivation import Derivation, Table
+from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
-from derive.program.lower import lower
 from tests.certifying import certified
 
 W, U, b, start = Parameter("W"), Parameter("U"), Parameter("b"), Parameter("start", "w_0")
@@ -36,7 +36,7 @@ def described(*equations: Eq, loss=None, output=s[T], example=None) -> Cell:
 def module(derivation: Derivation) -> SimpleNamespace:
     """The generated module, run from its text."""
     namespace = {"__name__": "network"}
-    exec(compile(print_network(lower(derivation)), "network.py", "exec"), namespace)
+    exec(compile(print_network(derivation), "network.py", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
 
@@ -109,16 +109,16 @@ def agrees_with_python(derivation: Derivation, step, loss=squared) -> None:
 
 @pytest.mark.parametrize(("cell", "step"), WORKING.values(), ids=WORKING)
 def test_a_cell_is_derived_and_certified_and_runs(cell, step):
-    derivation = derive(cell)
-    certificate = certified(derivation, print_network(lower(derivation)))
+    derivation = write_derivation(cell)
+    certificate = certified(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
     agrees_with_python(derivation, step)
 
 
 @pytest.mark.parametrize(("cell", "loss"), LOSS_CELLS.values(), ids=LOSS_CELLS)
 def test_a_loss_is_derived_and_certified_and_runs(cell, loss):
-    derivation = derive(cell)
-    certified(derivation, print_network(lower(derivation)))
+    derivation = write_derivation(cell)
+    certified(derivation, print_network(derivation))
     agrees_with_python(derivation, lambda s, x, W, U: s * W + x * U, loss)
 
 
@@ -164,7 +164,7 @@ NONLINEAR = {
 
 @pytest.mark.parametrize(("cell", "step"), NONLINEAR.values(), ids=NONLINEAR)
 def test_a_nonlinear_cell_is_derived_and_every_equation_holds_and_it_runs(cell, step):
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     check_against_diff(derivation)
     points = points_for(derivation)
     entries = [check_equation(equation, points) for equation in derivation.equations]
@@ -175,16 +175,16 @@ def test_a_nonlinear_cell_is_derived_and_every_equation_holds_and_it_runs(cell, 
 
 
 def test_two_states_are_certified():
-    derivation = derive(
+    derivation = write_derivation(
         described(zero, Eq(c[0], 1), Eq(c[k], c[k - 1] * U + x[k] * s[k - 1]), Eq(s[k], s[k - 1] * W + c[k]))
     )
-    certified(derivation, print_network(lower(derivation)))
+    certified(derivation, print_network(derivation))
     assert {adjoint.latex for adjoint in derivation.backward.adjoints.values()} == {r"\delta^{s}", r"\delta^{c}"}
 
 
 def test_a_last_step_of_its_own_is_certified():
-    derivation = derive(described(zero, inner, Eq(s[k], tanh(z[k])), Eq(s[T], z[T])))
-    certified(derivation, print_network(lower(derivation)))
+    derivation = write_derivation(described(zero, inner, Eq(s[k], tanh(z[k])), Eq(s[T], z[T])))
+    certified(derivation, print_network(derivation))
 
 
 SPECIAL = {
@@ -208,8 +208,8 @@ SPECIAL = {
 
 @pytest.mark.parametrize("cell", SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(cell):
-    derivation = derive(cell)
-    certified(derivation, print_network(lower(derivation)))
+    derivation = write_derivation(cell)
+    certified(derivation, print_network(derivation))
 
 
 TREES = {
@@ -229,7 +229,7 @@ TREES = {
 
 @pytest.mark.parametrize("cell", TREES.values(), ids=TREES)
 def test_many_steps_of_a_cell_with_one_path_to_each_use_of_a_weight_hold(cell):
-    derivation = derive(cell, MOST_WRITTEN_OUT + 1)
+    derivation = write_derivation(cell, MOST_WRITTEN_OUT + 1)
     points = points_for(derivation)
     for equation in derivation.equations:
         check_equation(equation, points)
@@ -239,7 +239,7 @@ def test_many_steps_of_a_cell_with_one_path_to_each_use_of_a_weight_hold(cell):
 
 def test_rates_that_diverge_gain_no_digit():
     example = Example("diverges", ((1, 0), (1, 1)), (1, 2), {"W": 1, "U": 1}, {"W": 2, "U": 2}, 10, {"W": 1, "U": 1})
-    derivation = derive(described(zero, Eq(s[k], s[k - 1] * W + x[k] * U), example=example))
+    derivation = write_derivation(described(zero, Eq(s[k], s[k - 1] * W + x[k] * U), example=example))
     (rates,) = (
         entry
         for section in derivation.sections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -12,20 +13,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from derive.language.errors import DeriveError
+from derive.language.names import RESERVED_FILES
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.ledger import Ledger
 from derive.output.command_line import main
-from derive.output.files import differences, files_of_cell, shared_files, write
+from derive.output.files import differences, files_of_cell, write
+from derive.output.package import print_index, shared_files
 
 ROOT = Path(__file__).parents[1]
 MARK = {"__init__.py": b'"""Written by `python -m derive`."""\n'}
 """What makes a folder derive's own."""
-OURS = MARK | {f"linear/{name}": text for name, text in MARK.items()}
+OURS = MARK | {f"{folder}/{name}": text for folder in ("linear", "trainer", "methods") for name, text in MARK.items()}
 TEXT_ENDINGS = {".py", ".json", ".html", ".md", ".tex", ".svg"}
 
 
@@ -45,7 +49,8 @@ def copied(files: dict[str, bytes], folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def files(linear: Derivation) -> dict[str, bytes]:
     """Everything that `make derive` writes for the linear cell."""
-    return shared_files("generated") | files_of_cell(linear)
+    found = shared_files("generated") | files_of_cell(linear)
+    return found | {"index.html": print_index(found, Path("generated/is/not/here/generated"))}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +185,10 @@ def test_files_of_the_user_survive(files, tmp_path):
 @pytest.mark.parametrize(
     ("mine", "marked"),
     [
-        ("data.py", []),
+        ("check.py", []),
+        ("index.html", []),
+        ("trainer/run/loop.py", []),
+        ("trainer/run/loop.py", ["__init__.py"]),
         ("train.py", ["linear/__init__.py"]),
         ("__init__.py", []),
         ("linear/network.py", []),
@@ -195,7 +203,9 @@ def test_a_file_that_derive_did_not_write_is_not_overwritten(mine, marked, files
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["data.py", "__init__.py", "linear/network.py", "linear/__init__.py"])
+@pytest.mark.parametrize(
+    "name", ["check.py", "index.html", "trainer/run/loop.py", "__init__.py", "linear/network.py", "linear/__init__.py"]
+)
 def test_a_file_that_derive_wrote_is_overwritten(name, files, tmp_path):
     write(files, copied(files | OURS | {name: OURS.get(name, b"old")}, tmp_path))
     assert content(tmp_path) == files
@@ -203,8 +213,14 @@ def test_a_file_that_derive_wrote_is_overwritten(name, files, tmp_path):
 
 def test_the_mark_is_in_every_folder_that_is_written(files):
     inits = {name: text.decode() for name, text in files.items() if name.endswith("__init__.py")}
-    assert inits.keys() == OURS.keys()
-    assert all("`python -m derive`" in text for text in inits.values())
+    of_trainer = {f"trainer/{part}/__init__.py" for part in ("data", "run", "report", "commands")}
+    assert inits.keys() == OURS.keys() | of_trainer
+    assert all("`python -m derive`" in text for name, text in inits.items() if name not in of_trainer)
+
+
+def test_no_cell_may_have_the_name_of_what_is_beside_the_cells(files):
+    at_the_top = {path.partition("/")[0].partition(".")[0] for path in files}
+    assert at_the_top - {"linear", "__init__"} == RESERVED_FILES
 
 
 def test_a_file_that_has_its_content_already_is_not_written_again(tmp_path):
@@ -290,6 +306,50 @@ def test_check_of_one_cell_does_not_call_the_others_strangers(files, tmp_path, c
     assert main(["linear", "--check", "--out", str(folder)]) == 0, capsys.readouterr().out
 
 
+# --- the page that lists the cells ------------------------------------------------------------------------------------
+
+
+def cells_on(page: bytes) -> list[str]:
+    """The cells that a page lists, in its order."""
+    return re.findall(r'<article class="cell" id="(\w+)">', page.decode())
+
+
+def test_the_page_lists_what_the_folder_holds_beside_what_is_derived(files, tmp_path):
+    folder = copied({path.replace("linear/", "older/"): text for path, text in files.items()}, tmp_path)
+    assert set(cells_on(print_index(files, folder))) == {"linear", "older"}
+    assert cells_on(print_index({}, folder)) == ["older"]
+
+
+def test_the_page_leaves_out_folders_that_hold_no_derivation(files, tmp_path):
+    copied({"mine/network.py": b"", "other/derivation.html": b"<h1>Mine</h1>", "a_file": b""}, tmp_path)
+    assert cells_on(print_index(files, tmp_path)) == ["linear"]
+
+
+def test_every_link_of_the_page_leads_to_a_file(files):
+    links = re.findall(r'href="([^"]+)"', files["index.html"].decode())
+    assert {"linear/derivation.html", "linear/derivation.md", "linear/network.py", "methods/update_rules.md"} <= {
+        *links
+    }
+    assert set(links) <= files.keys()
+
+
+def test_the_page_says_of_a_cell_what_its_derivation_says(files, linear):
+    page = unescape(files["index.html"].decode())
+    assert linear.cell.title in page
+    assert linear.cell.about.replace("$", "") in page
+    assert f"{len(linear.equations)} equations" in page
+    assert "weights Wx, Wrec" in page
+
+
+def test_scalar_cells_come_first_and_short_derivations_before_long_ones():
+    generated = ROOT / "generated"
+    listed = cells_on((generated / "index.html").read_bytes())
+    assert set(listed) == {path.parent.name for path in generated.glob("*/network.py")}
+    cells = {name: importlib.import_module(f"derive.cells.{name}").cell for name in listed}
+    counts = {name: (generated / name / "certificate.json").read_text().count('"number": ') for name in listed}
+    assert listed == sorted(listed, key=lambda name: (any(w.dimensions for w in cells[name].parameters), counts[name]))
+
+
 # --- the same bytes ---------------------------------------------------------------------------------------------------
 
 
@@ -305,8 +365,10 @@ def test_git_tracks_all_that_is_derived(files, require_tool):
         f"safe.directory={ROOT}",
         "ls-files",
         "generated/linear",
+        "generated/trainer",
+        "generated/methods",
+        "generated/index.html",
         ":(glob)generated/*.py",
-        ":(glob)generated/*.md",
     ]
     tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     theirs = {f"generated/{name}" for name in files if not name.startswith("assets/") and not name.endswith(".pdf")}
@@ -415,7 +477,7 @@ def alone(files: dict[str, bytes], folder: Path, source: str, *words: str) -> su
     """Runs a few lines beside a copy of generated/, on a Python that has NumPy and nothing else."""
     copied(files, folder / "generated")
     command = [sys.executable, "-I", "-B", "-c", ALONE + source, str(folder), *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 def test_the_folder_alone_trains(files, tmp_path):

@@ -50,6 +50,7 @@ class Opened(NamedTuple):
 
 def opened(browser: Browser, folder: Path, width: int = 1280, **options) -> Opened:
     page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+    page.set_default_timeout(0)  # on a busy machine anything may take long
     complaints, requests = [], []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))

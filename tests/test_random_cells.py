@@ -31,7 +31,7 @@ from derive import (
     total,
 )
 from derive.backends.numpy.adapter import network_candidate
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import network_of, print_network
 from derive.certify.candidate import check_candidate
 from derive.certify.points import Numbers, draw_numbers, sample_of, trouble_with
 from derive.documents.html import print_html
@@ -40,7 +40,6 @@ from derive.documents.tex import print_tex
 from derive.language.quantities import Product, Quantity, Shape, atoms_of, quantity_of
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
-from derive.program.lower import lower
 from tests.certifying import certified
 
 D, H, G, M = map(Dimension, "DHGM")
@@ -185,7 +184,7 @@ def numbers(draw: st.DrawFn, cell: Cell) -> Numbers:
 def test_the_gradient_of_a_random_cell_is_that_of_the_interpreted_cell(cell, data):
     note("\n".join(map(str, (*cell.equations, cell.loss))))
     try:
-        source = print_network(lower(write_derivation(cell)))
+        source = print_network(write_derivation(cell))
     except CellError as error:
         assume(REFUSED not in str(error))
         raise
@@ -201,12 +200,12 @@ def test_a_random_cell_is_certified_and_printed(cell):
     note("\n".join(map(str, (*cell.equations, cell.loss))))
     try:
         derivation = write_derivation(cell)
-        program = lower(derivation)
-        certified(derivation, print_network(program))
+        certified(derivation, print_network(derivation))
     except CellError as error:
         assume(REFUSED not in str(error) and "no real number" not in str(error))
         raise
-    assert all(printed(derivation, program) for printed in (print_tex, print_html, print_markdown))
+    module = network_of(derivation).module
+    assert all(printed(derivation, module) for printed in (print_tex, print_html, print_markdown))
 
 
 # --- what the test above has found, as small as it gets --------------------------------------------------------------
@@ -263,7 +262,7 @@ FOUND = {
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("cell", FOUND.values(), ids=FOUND)
 def test_the_gradient_of_a_cell_once_derived_wrongly_is_right(cell, steps):
-    network = load(print_network(lower(write_derivation(cell))), cell.name)
+    network = load(print_network(write_derivation(cell)), cell.name)
     check_candidate(network_candidate(cell, network), [sample_of(cell, draw_numbers(cell, 2, steps, 0))])
 
 

@@ -10,12 +10,14 @@ import pytest
 from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
-from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
-from derive.backends.numpy.modules import print_example, print_network
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.descent_code import print_descent
+from derive.backends.numpy.examples import print_example
+from derive.backends.numpy.moments_code import print_moments
+from derive.backends.numpy.network_code import print_network
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
-from derive.program.lower import lower
 from tests.certifying import certified, check_module
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
@@ -28,7 +30,7 @@ def sources_of(derivation):
         "moments.py": print_moments(derivation),
         "descent.py": print_descent(derivation),
     }
-    return print_network(lower(derivation)), {name: text for name, text in printed.items() if text is not None}
+    return print_network(derivation), {name: text for name, text in printed.items() if text is not None}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,21 @@ def named_alike() -> Cell:
     )
 
 
-@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike()], ids=lambda cell: cell.name)
+def summed() -> Cell:
+    """One whose factor is 1: its bias adds up to T times itself."""
+    w, bias = Parameter("w"), Parameter("b")
+    x, s, t = Input("x"), State("s"), Target("t")
+    return Cell(
+        name="summed",
+        title="A sum of inputs",
+        quantities=(w, bias, x, s, t),
+        equations=(Eq(s[0], 0), Eq(s[k], s[k - 1] + w * x[k] + bias)),
+        output=s[T],
+        loss=mean((s[T] - t) ** 2),
+    )
+
+
+@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike(), summed()], ids=lambda cell: cell.name)
 def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)

@@ -26,7 +26,8 @@ from derive import (
 from derive.documents.document import Format
 from derive.documents.markdown import Markdown
 from derive.language.checks.equations import IN_A_STEP
-from derive.language.operations import ELEMENTWISE, logistic_cross_entropy
+from derive.language.functions import FUNCTIONS
+from derive.language.operations import logistic_cross_entropy
 from derive.mathematics.derivation import Derivation, Table
 from derive.mathematics.laws import LAWS, table_of_laws
 from derive.mathematics.pipeline import write_derivation
@@ -165,7 +166,7 @@ def test_no_operation_is_without_a_law(operation):
 def test_a_page_of_matrices_states_the_laws_of_its_functions(name):
     cell = CELLS[name]
     (laws,) = tables(derivation_of(name), "The chain rule for rows and matrices")
-    used = {node.func for right in cell.last_step.values() for node in preorder_traversal(right)} & ELEMENTWISE.keys()
+    used = {node.func for right in cell.last_step.values() for node in preorder_traversal(right)} & FUNCTIONS.keys()
     stated = {row[0].rhs.func for row in laws.rows if isinstance(row[0].rhs, Function)}
     assert used == stated != {logistic_cross_entropy}
     assert shown(laws)[0][:2] == ["Q = A W", products]

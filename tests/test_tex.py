@@ -34,7 +34,6 @@ def compiled(folder: Path, require_tool) -> Compiled:
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=120,
     )
     assert done.returncode == 0, done.stdout[-2000:]
     log = (folder / "derivation.log").read_text(encoding="utf-8", errors="replace")

@@ -93,5 +93,5 @@ def test_every_command_names_the_python_that_has_numpy():
 
 def test_the_exit_codes_are_those_of_the_help():
     in_guide = re.findall(r"^\| (\d+) \|", GUIDE, re.M)
-    in_help = re.findall(r"^  (\d+) ", (ROOT / "derive/runtime/options.py").read_text(encoding="utf-8"), re.M)
+    in_help = re.findall(r"^  (\d+) ", (ROOT / "derive/trainer/commands/options.py").read_text(encoding="utf-8"), re.M)
     assert in_guide == in_help

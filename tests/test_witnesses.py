@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from derive.backends.numpy.modules import print_network
+from derive.backends.numpy.network_code import print_network
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.program.loading import load
-from derive.program.lower import lower
 
 CELLS = {cell.name: cell for cell in find_cells([])}
 BOUND = 1e-10
@@ -48,7 +47,7 @@ every_size = pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: " ".join(
 
 @cache
 def network_of(cell: Cell) -> ModuleType:
-    return load(print_network(lower(write_derivation(cell))), cell.name)
+    return load(print_network(write_derivation(cell)), cell.name)
 
 
 class Case(NamedTuple):

@@ -1,4 +1,4 @@
-"""Proves how often the terms of the unrolled gradient repeat, by walking every path from the loss."""
+"""Proves how often the terms of the unrolled gradient repeat, by walking every path from the loss one by one."""
 
 from __future__ import annotations
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sympy import sympify
 
-from derive.backends.numpy.numpy_code import Code, Lines
+from derive.backends.numpy.printer import Printer
 from derive.documents.latex import Formulas
-from derive.mathematics.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table
+from derive.documents.work import work_of
+from derive.mathematics.derivation import Derivation, Dots, Entry, Equation, Figure, Remark, Section, Table, Work
 from derive.mathematics.rules import Rule
-from derive.program.program import Accumulate, Assign, ForTime, Program, Statement
+from derive.program.nodes import Add, Let, Module, Record
+from derive.program.walk import every
 
 
 class Format(ABC):
@@ -64,40 +66,30 @@ class Format(ABC):
         return self.text(value) if isinstance(value, str) else self.formula(self.formulas.doprint(sympify(value)))
 
 
-def lines_of_code(program: Program) -> dict[int, list[str]]:
-    """The lines of the generated module by the number of the equation that they are."""
+def lines_of_code(module: Module) -> dict[int, list[str]]:
+    """The lines of the generated module by the number of the equation that they compute."""
     found: dict[int, list[str]] = {}
-    blocks: tuple[tuple[tuple[Statement, ...], Code], ...] = (
-        ((*program.forward, *program.loss, *program.backward, *program.gradients), Code()),
-        (program.update, Code(gradient="gradient.{}")),
-    )
-    for statements, code in blocks:
-        lines = Lines(code)
-        for statement in _single(statements):
-            line = lines.print((statement,))[0].partition("  # ")[0]
-            found.setdefault(statement.equation, []).append(line)
+    for function in module.functions:
+        printer = Printer((each for each in function.parameters if isinstance(each, Record)), numbered=False)
+        for statement in every(function):
+            if isinstance(statement, Let | Add):
+                for number in statement.of:
+                    found.setdefault(number, []).extend(printer.lines([statement]))
     return found
 
 
-def _single(statements: tuple[Any, ...]) -> Iterator[Any]:
-    for statement in statements:
-        if isinstance(statement, ForTime):
-            yield from statement.body
-        elif isinstance(statement, Assign | Accumulate):
-            yield statement
-
-
-def view(derivation: Derivation, program: Program, form: Format) -> dict[str, Any]:
+def view(derivation: Derivation, module: Module, form: Format) -> dict[str, Any]:
     """The fields of a template.
 
     Args:
         derivation: What to show.
-        program: Its code, shown beside the equations.
+        module: Its program, whose code is shown beside the equations.
         form: The format to print words and formulas in.
     """
     explained: set[Rule] = set()
-    code = lines_of_code(program)
+    code = lines_of_code(module)
     elided = frozenset().union(*(section.elided for section in derivation.sections))
+    work = work_of(module)
     return {
         "cell": derivation.cell,
         "title": form.words(derivation.cell.title),
@@ -106,7 +98,7 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
                 "title": form.text(section.title),
                 "plain_title": form.words(section.title.replace("$", "")),
                 "anchor": re.sub(r"\W+", "-", section.title.lower()).strip("-"),
-                "blocks": list(_blocks(section, form, code, elided, explained)),
+                "blocks": list(_blocks(_entries(section, work), form, code, elided, explained)),
             }
             for section in derivation.sections
         ],
@@ -114,11 +106,17 @@ def view(derivation: Derivation, program: Program, form: Format) -> dict[str, An
     }
 
 
+def _entries(section: Section, work: tuple[Entry, ...]) -> Iterator[Entry]:
+    """The entries of a section, with the work of a step where it stands."""
+    for entry in section.entries:
+        yield from work if isinstance(entry, Work) else (entry,)
+
+
 def _blocks(
-    section: Section, form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
+    entries: Iterable[Entry], form: Format, code: Mapping[int, list[str]], elided: frozenset[int], explained: set[Rule]
 ) -> Iterator[dict[str, Any]]:
     dots = False
-    for entry in section.entries:
+    for entry in entries:
         hidden = isinstance(entry, Equation) and entry.number in elided
         if hidden and not dots:
             yield _block(Dots(), form, code, elided, explained)
@@ -156,6 +154,7 @@ def _block(
             return {"kind": "figure", "name": entry.name, "caption": form.text(entry.caption)}
         case Dots():
             return {"kind": "dots"}
+    raise TypeError(f"no block for {type(entry).__name__}")
 
 
 def shown_uses(numbers: tuple[int, ...], elided: frozenset[int], form: Format, most: int = 8) -> list[str]:

@@ -8,7 +8,13 @@ from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
+
+SUMMARY = "Backpropagation through time, derived from the description of the cell."
+"""What a page is about whose cell does not say what it is for."""
+
+MARKED = r"\class{{repeated}}{{{}}}"
+"""A repeating term, which the page colours."""
 
 
 class Html(Format):
@@ -19,7 +25,7 @@ class Html(Format):
     """
 
     def __init__(self, formulas: Formulas | None = None) -> None:
-        self.formulas = formulas or Formulas(marked=r"\class{{repeated}}{{{}}}")
+        self.formulas = formulas or Formulas(marked=MARKED)
 
     def words(self, text: str) -> str:
         """Escapes what a browser would read as markup."""
@@ -38,7 +44,24 @@ class Html(Format):
         return f"<code>{escape(text)}</code>"
 
 
-def print_html(derivation: Derivation, program: Program) -> str:
+class Plain(Html):
+    """Words alone, for places where MathJax does not look."""
+
+    def formula(self, latex: str) -> str:
+        """The formula in Unicode."""
+        # Imported here, so that what prints nothing does not load it.
+        from pylatexenc.latex2text import LatexNodes2Text
+
+        return escape(LatexNodes2Text().latex_to_text(latex))
+
+    def code(self, text: str) -> str:
+        """The code as it is."""
+        return escape(text)
+
+
+def print_html(derivation: Derivation, module: Module) -> str:
     """The page."""
-    form = Html()
-    return tidy(render("documents/templates/derivation.html.j2", {**view(derivation, program, form), "form": form}))
+    form = Html(Formulas(marked=MARKED, order=derivation.cell.order))
+    description = Plain().text(derivation.cell.about) or SUMMARY
+    fields = {**view(derivation, module, form), "form": form, "description": description}
+    return tidy(render("documents/templates/derivation.html.j2", fields))

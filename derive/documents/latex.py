@@ -39,7 +39,7 @@ from derive.language.operations import (
     UpdateJacobian,
     logistic_cross_entropy,
 )
-from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import Adjoint, At, N, Product, Quantity, Transpose, indexed_of
 from derive.language.shapes import form_of
 from derive.mathematics.derivation import Equation, Range
@@ -66,11 +66,17 @@ class Formulas(LatexPrinter):
     Args:
         marked: LaTeX of a marked term, with `{}` for its formula; how a repeating term is coloured.
         operator: LaTeX of a named operator, with `{}` for its name; GitHub knows no `\\operatorname`.
+        order: The order of terms and factors.
     """
 
-    def __init__(self, marked: str = r"{{\color{{teal}}{}}}", operator: str = r"\operatorname{{{}}}") -> None:
+    def __init__(
+        self,
+        marked: str = r"{{\color{{teal}}{}}}",
+        operator: str = r"\operatorname{{{}}}",
+        order: Order = BY_ROLE,
+    ) -> None:
         super().__init__({"mat_str": "pmatrix", "mat_delim": ""})
-        self._marked, self._operator = marked, operator
+        self._marked, self._operator, self.ordering = marked, operator, order
         self._per_sequence = False  # inside a sum over the batch, where every quantity carries its (n)
         self._inside_mark = False
         self._depth = 0
@@ -78,7 +84,7 @@ class Formulas(LatexPrinter):
     def equation(self, equation: Equation) -> str:
         """Both sides."""
         left, relation = self.doprint(equation.lhs), self.relation(equation)
-        terms = ordered_terms(equation.rhs) if equation.rhs.has(Chain, BatchMean) else []
+        terms = self.ordering.terms(equation.rhs) if equation.rhs.has(Chain, BatchMean) else []
         if len(terms) > 1:
             return self._one_term_a_line(f"{left} {relation}", terms)
         right = self.doprint(equation.rhs)
@@ -251,7 +257,7 @@ class Formulas(LatexPrinter):
         return text
 
     def _terms(self, total: Add) -> list[Expr]:
-        return ordered_terms(total)
+        return self.ordering.terms(total)
 
     def _print_Mul(self, product: Mul) -> str:
         if product.is_number:
@@ -259,8 +265,9 @@ class Formulas(LatexPrinter):
             return number
         if is_negative(product):
             return f"-{self._term(-product)}"
-        coefficient, rest = _split_coefficient(product)
+        coefficient, factors = _split_coefficient(product)
         front = [] if coefficient == S.One else [self._fraction(coefficient)]
+        rest = self.ordering.factors(Mul(*factors, evaluate=False)) if len(factors) > 1 else factors
         return " ".join([*front, *self._joined(rest)])
 
     def _joined(self, factors: list[Expr]) -> list[str]:
@@ -346,10 +353,10 @@ def latest_step(expression: Expr) -> int:
 
 
 def _split_coefficient(product: Mul) -> tuple[Expr, list[Expr]]:
-    """A product as 2/N times the rest: numbers and N go into one fraction in front."""
+    """A product as 2/N and the other factors: numbers and N go into one fraction in front."""
     front = [factor for factor in product.args if factor.is_number or factor.as_base_exp()[0] == N]
     rest = [factor for factor in product.args if factor not in front]
-    return Mul(*front), ordered_factors(Mul(*rest, evaluate=False)) if len(rest) > 1 else rest
+    return Mul(*front), rest
 
 
 def scripts(latex: str) -> tuple[str, str, str]:

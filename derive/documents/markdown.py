@@ -7,14 +7,20 @@ import re
 from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
+from derive.language.order import Order
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Markdown(Format):
-    """Words, formulas and references in GitHub's Markdown."""
+    """Words, formulas and references in GitHub's Markdown.
 
-    formulas = Formulas(marked=r"{{\color{{teal}}{}}}")
+    Args:
+        order: The order of terms and factors.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self.formulas = Formulas(marked=r"{{\color{{teal}}{}}}", order=order)
 
     def words(self, text: str) -> str:
         """Escapes what Markdown would read as markup."""
@@ -33,7 +39,7 @@ class Markdown(Format):
         return f"`{text}`"
 
 
-def print_markdown(derivation: Derivation, program: Program) -> str:
+def print_markdown(derivation: Derivation, module: Module) -> str:
     """The page."""
-    form = Markdown()
-    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, program, form), "form": form}))
+    form = Markdown(derivation.cell.order)
+    return tidy(render("documents/templates/derivation.md.j2", {**view(derivation, module, form), "form": form}))

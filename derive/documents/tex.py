@@ -7,14 +7,20 @@ from pylatexenc.latexencode import unicode_to_latex
 from derive.backends.templating import render, tidy
 from derive.documents.document import Format, view
 from derive.documents.latex import Formulas
+from derive.language.order import Order
 from derive.mathematics.derivation import Derivation
-from derive.program.program import Program
+from derive.program.nodes import Module
 
 
 class Tex(Format):
-    """Words, formulas and references in LaTeX."""
+    """Words, formulas and references in LaTeX.
 
-    formulas = Formulas(marked=r"{{\color{{repeated}}{}}}")
+    Args:
+        order: The order of terms and factors.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self.formulas = Formulas(marked=r"{{\color{{repeated}}{}}}", order=order)
 
     def words(self, text: str) -> str:
         """Writes what TeX would read as commands, or cannot read at all, as commands for it."""
@@ -33,7 +39,7 @@ class Tex(Format):
         return rf"\texttt{{{self.words(text)}}}"
 
 
-def print_tex(derivation: Derivation, program: Program) -> str:
+def print_tex(derivation: Derivation, module: Module) -> str:
     """The document, ready for pdflatex."""
-    form = Tex()
-    return tidy(render("documents/templates/derivation.tex.j2", {**view(derivation, program, form), "form": form}))
+    form = Tex(derivation.cell.order)
+    return tidy(render("documents/templates/derivation.tex.j2", {**view(derivation, module, form), "form": form}))

@@ -45,7 +45,7 @@ def print_optimizers_page() -> str:
     """The page, as Markdown that GitHub typesets."""
     return tidy(
         render(
-            "documents/templates/optimizers.md.j2",
+            "documents/templates/update_rules.md.j2",
             {
                 "methods": METHODS.values(),
                 "clipping": CLIPPING,

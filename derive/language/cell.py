@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sympy import Expr
+from sympy import Expr, sympify
 
 from derive.language.checks.structure import check
 from derive.language.description import Description
 from derive.language.exact import with_fractions
+from derive.language.order import Order
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +38,18 @@ class Cell(Description):
         references: Where the cell comes from.
         example: Data, or a task that makes them, and settings to try it with.
         landscape: What to draw, for a cell with two weights.
+        order: The order in which its author wrote terms and factors; it is read off the equations and the loss.
 
     Raises:
         CellError: The description has a mistake; the message names the equation and the cure.
     """
 
+    order: Order = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
+        given_loss = self.loss
         if isinstance(self.loss, Expr):
             object.__setattr__(self, "loss", with_fractions(self.loss))
         check(self)
+        rights = (sympify(equation.rhs) for equation in self.equations)
+        object.__setattr__(self, "order", Order((*rights, given_loss)))

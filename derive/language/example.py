@@ -38,7 +38,7 @@ class TaskExample:
 
     Attributes:
         title: What is learnt.
-        task: The name of a function in derive/runtime/tasks.py, which makes the data.
+        task: The name of a function in derive/trainer/data/tasks.py, which makes the data.
         arguments: Its arguments, by name.
         sizes: The size of each dimension that the data do not tell, by name.
         learning_rate: One for all weights.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from pathlib import Path
 
 GENERATED_NAMES = """
 np k n N T X dtype parameters trace adjoints gradient gradients learning_rates value output delta
@@ -25,14 +24,7 @@ RESERVED_BEGINNINGS = (
 )
 RESERVED_ENDINGS = ("_rows", "_columns", "_itself", "_input")
 """What a generated module makes names of."""
-RESERVED_FILES = frozenset(
-    [
-        "assets",
-        "optimizers",
-        "levenberg_marquardt",
-        *(path.stem for path in (Path(__file__).parents[1] / "runtime").glob("*.py")),
-    ]
-)
+RESERVED_FILES = frozenset(["assets", "trainer", "methods", "train", "check", "gradients", "moments_of", "index"])
 """What stands beside the cells in an output folder."""
 RESERVED_LATEX = frozenset(["k", "n", "N", "T", r"\xi", r"\delta", r"\eta"])
 """Symbols that a derivation uses itself."""

@@ -11,9 +11,10 @@ from sympy import Expr, Function, atan, cos, cosh, exp, log, sin, sinh, tan, tan
 from sympy.printing.printer import Printer
 
 from derive.language.quantities import Operation
+from derive.language.written import Operand
 
 
-class logistic(Function):
+class logistic(Operand, Function):
     """σ(z) = 1 / (1 + exp(-z)); its derivative is written in terms of itself, σ (1 - σ), which never overflows."""
 
     def fdiff(self, argindex: int = 1) -> Expr:
@@ -21,7 +22,7 @@ class logistic(Function):
         return self * (1 - self)
 
 
-class softplus(Function):
+class softplus(Operand, Function):
     """log(1 + exp(z)); its derivative is σ(z)."""
 
     def fdiff(self, argindex: int = 1) -> Expr:
@@ -29,7 +30,7 @@ class softplus(Function):
         return logistic(*self.args)
 
 
-class logistic_cross_entropy(Function):
+class logistic_cross_entropy(Operand, Function):
     """-t log σ(y) - (1 - t) log(1 - σ(y)), for an output y before the logistic function; its derivative is σ(y) - t.
 
     In code it is softplus(y) - t y, which no y makes overflow.

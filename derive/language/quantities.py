@@ -24,6 +24,7 @@ from sympy.printing.printer import Printer
 from sympy.utilities.iterables import NotIterable
 
 from derive.language.letters import check_latex, latex_of
+from derive.language.written import Operand
 
 k = Symbol("k", integer=True, positive=True)
 """The step, 1 … T."""
@@ -50,8 +51,8 @@ Shape: TypeAlias = tuple[Dimension | int, ...]
 """What a quantity consists of: () a number, (H,) a row, (D, H) a matrix; the N sequences are not counted."""
 
 
-class MatrixFactor:
-    """What `@` and `.T` make of a quantity or an operation."""
+class MatrixFactor(Operand):
+    """What `@` and `.T` make of a quantity or an operation, and what the operators entry by entry do."""
 
     def __matmul__(self, other: Any) -> Expr:
         return Product(self, sympify(other))

@@ -91,7 +91,12 @@ class Dots:
     """Stands for equations like those around it that are not made."""
 
 
-Entry: TypeAlias = Equation | Remark | Table | Figure | Dots
+@dataclass(frozen=True)
+class Work:
+    """Stands for how much work a step is, which is counted in the program of the equations."""
+
+
+Entry: TypeAlias = Equation | Remark | Table | Figure | Dots | Work
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy import Expr
 
-from derive.mathematics.derivation import Dots, Entry, Equation, Figure, Range, Remark, Section, Table
+from derive.mathematics.derivation import Dots, Entry, Equation, Figure, Range, Remark, Section, Table, Work
 from derive.mathematics.rules import Rule
 
 
@@ -69,6 +69,10 @@ class Ledger:
     def figure(self, name: str, caption: str) -> None:
         """Adds a picture."""
         self._sections[-1][1].append(Figure(name, caption))
+
+    def work(self) -> None:
+        """Says here how much work a step is."""
+        self._sections[-1][1].append(Work())
 
     def close(self) -> tuple[Section, ...]:
         """The sections, as immutable data."""

@@ -89,6 +89,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger.section("Gradient descent")
     update = write_update(learning_rates(cell), backward.gradients, ledger)
     ledger.section("The same gradient, faster")
+    ledger.work()
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
     second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
@@ -310,7 +311,7 @@ def _write_second_order(
         """The loss is a sum of squares, one a sequence. Backpropagation adds the sequences up on its way; forward mode
         keeps them apart, and so gives what a method of second order needs: the derivative of every residual with
         respect to every weight. They are the entries of the Jacobian, a row a sequence and a column a weight.
-        `jacobian.py` computes it, and `levenberg_marquardt.md` says what is done with it."""
+        `jacobian.py` computes it, and `methods/levenberg_marquardt.md` says what is done with it."""
     )
     return tangents, write_least_squares(cell, forward, tangents, ledger)
 

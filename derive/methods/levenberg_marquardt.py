@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from sympy import Eq, Max, Piecewise, S
 
-from derive.language.quantities import Operation, Parameter, Product, Quantity
+from derive.language.quantities import Dimension, Operation, Parameter, Product, Quantity
 from derive.methods.update_rules import Scalar, UpdateRule
+
+weights = Dimension("weights")
+"""How many weights there are, the entries of all counted one by one."""
 
 
 class Damping(Scalar):
@@ -26,6 +29,12 @@ class Values(Parameter):
     place = 3
 
 
+class OfSequences(Values):
+    """A number or a row for each sequence."""
+
+    per_sequence = True
+
+
 class Length(Operation):
     """The length of every column of a matrix: the root of the sum of the squares of its entries."""
 
@@ -34,13 +43,18 @@ class Identity(Operation):
     """The identity matrix, with as many rows as its argument has entries."""
 
 
-r = Values("residuals", "r", "the residuals: what is squared in the loss, one number a sequence")
-J = Values("jacobian", "J", "the Jacobian: the derivatives of the residuals, a row a sequence and a column a weight")
-length = Values("length", r"\ell", "the length of every column of the Jacobian")
-c = Values("scale", "c", "that length, or 1 for a weight that no residual depends on")
-A = Values("A", "A", "the Jacobian with columns of length 1")
-e = Values("e", "e", "the step, each weight measured by its column")
-d = Values("d", "d", "the step: what is added to each weight")
+r = OfSequences("residuals", "r", "the residuals: what is squared in the loss, one number a sequence")
+J = OfSequences(
+    "jacobian",
+    "J",
+    "the Jacobian: the derivatives of the residuals, a row a sequence and a column a weight",
+    (weights,),
+)
+length = Values("length", r"\ell", "the length of every column of the Jacobian", (weights,))
+c = Values("scale", "c", "that length, or 1 for a weight that no residual depends on", (weights,))
+A = OfSequences("A", "A", "the Jacobian with columns of length 1", (weights,))
+e = Values("e", "e", "the step, each weight measured by its column", (weights,))
+d = Values("d", "d", "the step: what is added to each weight", (weights,))
 damping = Damping("damping", r"\lambda", "the damping, more than 0")
 shrink = Scalar("shrink", r"\nu", "what the damping is divided by after a step that lowered the loss")
 grow = Scalar("grow", r"\mu", "what the damping is multiplied by where a step would not lower it")
@@ -69,6 +83,7 @@ STEP = UpdateRule(
         Eq(Product(Product(A.T, A) + damping * Identity(c), e), -Product(A.T, r)),
         Eq(d, e / c),
     ),
+    takes=(r, J, damping),
 )
 LOWERED = UpdateRule(
     "lowered",
@@ -77,6 +92,7 @@ LOWERED = UpdateRule(
     STEP.source,
     (Eq(damping, Max(damping / shrink, least)),),
     {shrink: 10, least: 1e-12},
+    takes=(damping,),
 )
 RAISED = UpdateRule(
     "raised",
@@ -85,6 +101,7 @@ RAISED = UpdateRule(
     STEP.source,
     (Eq(damping, grow * damping),),
     {grow: 3},
+    takes=(damping,),
 )
 
 RULES = (STEP, LOWERED, RAISED)

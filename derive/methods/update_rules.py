@@ -4,7 +4,7 @@ A method is a list of equations, carried out in order; what stands on the left i
 before it is written is a part of the method's state: it is kept from one update to the next, and starts at 0 unless the
 method says otherwise.
 
-To add one, add an entry to `METHODS`: `generated/optimizers.py`, the page beside it and the trainer's --method follow.
+To add one, add an entry to `METHODS`: `generated/methods/update_rules.py`, the page beside it and --method follow.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ class Scalar(Parameter):
     place = 1
 
 
-class Computed(Parameter):
+class PerEntry(Parameter):
+    """A number for each entry of the weight; equations are written for one of them."""
+
+
+class Computed(PerEntry):
     """What a method computes for a weight."""
 
     role = "computed"
     place = 3
 
 
-class Slope(Parameter):
+class Slope(PerEntry):
     """The gradient of the loss with respect to the weight."""
 
     role = "gradient"
@@ -44,7 +48,7 @@ class Sign(Computed):
     place = 2
 
 
-class Weight(Parameter):
+class Weight(PerEntry):
     """What is learnt, or where it was; it stands in front of what it is moved by."""
 
     place = 0
@@ -88,6 +92,7 @@ class UpdateRule:
         equations: What is computed, in order.
         defaults: The usual values of its constants.
         remark: What a reader has to know besides; empty if nothing.
+        takes: The quantities that it is given, its constants aside.
     """
 
     name: str
@@ -97,6 +102,17 @@ class UpdateRule:
     equations: tuple[Eq, ...]
     defaults: Mapping[Quantity, float] = field(default_factory=dict)
     remark: str = ""
+    takes: tuple[Quantity, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[Quantity, ...]:
+        """All that it is given: what it works on, and the constants that have a usual value."""
+        return (*self.takes, *self.defaults)
+
+    @property
+    def results(self) -> tuple[Quantity, ...]:
+        """What it gives: the result of its last equation."""
+        return (self.equations[-1].lhs,)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -134,6 +150,16 @@ class Method(UpdateRule):
             found |= dict.fromkeys(sorted(read, key=str))
             written.add(equation.lhs)
         return {quantity: self.starts.get(quantity, S.Zero) for quantity in found}
+
+    @property
+    def arguments(self) -> tuple[Quantity, ...]:
+        """The weight, its gradient, the learning rate, the state and the constants."""
+        return (W, g, eta, *self.state, *self.defaults)
+
+    @property
+    def results(self) -> tuple[Quantity, ...]:
+        """The new weight and the new state."""
+        return (W, *self.state)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -276,5 +302,6 @@ CLIPPING = UpdateRule(
     remark="The norm is the root of the sum of the squares of all entries of all weights. The share is the smaller one "
     "of 1 and bound / norm, written so that nothing is divided by the norm of a gradient of 0. The RProps read only "
     "signs, which clipping leaves as they are.",
+    takes=(g, norm, bound),
 )
 """What may be done to a gradient before any method."""

@@ -11,7 +11,8 @@ from typing import NoReturn
 from derive.language.errors import DeriveError, UsageError
 from derive.mathematics.pipeline import STEPS
 from derive.output.cell_files import find_cells, shipped
-from derive.output.files import compile_pdf, differences, require_writable, shared_files, write
+from derive.output.files import compile_pdf, differences, require_writable, write
+from derive.output.package import print_index, shared_files
 from derive.output.processes import derive_cells
 
 OUT = Path("generated")
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     for line, files_of_it in derive_cells(options.cells or shipped(), cells, options.steps):
         print(line)
         files |= files_of_it
+    files["index.html"] = print_index(files, options.out)
     if options.check:
         found = differences(files, options.out, others=bool(options.cells))
         cure = (
@@ -96,8 +98,7 @@ def run(options: argparse.Namespace) -> int:
         return 1 if found else 0
     changed = write(files, options.out)
     print(f"{len(files)} files in {options.out}, {len(changed) or 'none'} of them new or changed")
-    for cell in cells:
-        print(f"open {options.out / cell.name / 'derivation.html'}")
+    print(f"open {options.out / 'index.html'}")
     return 0
 
 

@@ -11,32 +11,29 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
 
 from derive.backends.numpy.adapter import candidates_of
-from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.descent_code import print_descent
+from derive.backends.numpy.examples import print_example, print_task_example
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.levenberg_marquardt_code import print_levenberg_marquardt
-from derive.backends.numpy.modules import print_example, print_network, print_task_example
-from derive.backends.numpy.update_rules_code import print_optimizers
+from derive.backends.numpy.moments_code import print_moments
+from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.templating import render
 from derive.certify.certificate import certify
 from derive.documents.figures import draw
 from derive.documents.html import print_html
-from derive.documents.levenberg_marquardt_page import print_levenberg_marquardt_page
 from derive.documents.markdown import print_markdown
 from derive.documents.tex import print_tex
-from derive.documents.update_rules_page import print_optimizers_page
 from derive.language.cell import Cell
 from derive.language.errors import DeriveError
 from derive.language.example import Example, TaskExample
 from derive.mathematics.derivation import Derivation, Figure
 from derive.program.loading import load
-from derive.program.lower import lower
 
 LINE_LENGTH = 120
 MARK = "`python -m derive`"
@@ -58,8 +55,8 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     Raises:
         CertificateError: A check fails.
     """
-    cell, program = derivation.cell, lower(derivation)
-    source = formatted(print_network(program))
+    cell, module = derivation.cell, network_of(derivation).module
+    source = formatted(print_network(derivation))
     others = {
         name: formatted(text)
         for name, text in (
@@ -85,9 +82,9 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         "network_fast.py": fast,
         **others,
         "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
-        "derivation.tex": print_tex(derivation, program),
-        "derivation.html": print_html(derivation, program),
-        "derivation.md": print_markdown(derivation, program),
+        "derivation.tex": print_tex(derivation, module),
+        "derivation.html": print_html(derivation, module),
+        "derivation.md": print_markdown(derivation, module),
         **({"example.py": example} if example else {}),
     }
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
@@ -108,26 +105,6 @@ def example_of(cell: Cell) -> str | None:
         case TaskExample():
             return formatted(print_task_example(cell, cell.example))
     return None
-
-
-def shared_files(package: str) -> dict[str, bytes]:
-    """What all cells share: the trainer, its update rules, and MathJax for the pages.
-
-    Args:
-        package: The name of the output folder, for the words of its docstring.
-    """
-    files = {
-        entry.name: entry.read_bytes()
-        for entry in resources.files("derive.runtime").iterdir()
-        if entry.name.endswith(".py") and entry.name != "__init__.py"
-    }
-    files["__init__.py"] = formatted(render("output/templates/package_init.py.j2", {"package": package})).encode()
-    files["optimizers.py"] = formatted(print_optimizers()).encode()
-    files["optimizers.md"] = print_optimizers_page().encode()
-    files["levenberg_marquardt.py"] = formatted(print_levenberg_marquardt()).encode()
-    files["levenberg_marquardt.md"] = print_levenberg_marquardt_page().encode()
-    mathjax = resources.files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
-    return {**files, "assets/tex-svg-full.js": mathjax.read_bytes()}
 
 
 def formatted(source: str) -> str:

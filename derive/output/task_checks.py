@@ -18,10 +18,10 @@ from derive.language.example import TaskExample
 from derive.language.quantities import N, T
 from derive.language.shapes import dimensions_of
 from derive.methods.update_rules import METHODS
-from derive.runtime import tasks as runtime
-from derive.runtime.errors import InputError
+from derive.trainer.data import tasks as of_trainer
+from derive.trainer.errors import InputError
 
-TASKS = Path(__file__).parents[1] / "runtime" / "tasks.py"
+TASKS = Path(__file__).parents[1] / "trainer" / "data" / "tasks.py"
 
 
 @cache
@@ -46,7 +46,7 @@ def shapes_of_data(task: str, arguments: tuple[tuple[str, int], ...]) -> tuple[t
     Raises:
         InputError: The arguments do not go together.
     """
-    data = getattr(runtime, task)(**dict(arguments))
+    data = getattr(of_trainer, task)(**dict(arguments))
     return data.X.shape, data.t.shape
 
 

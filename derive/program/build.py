@@ -11,11 +11,13 @@ from sympy import Symbol as SympySymbol
 
 from derive.language import operations
 from derive.language.functions import FUNCTIONS
-from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.names import name_of_tangent
+from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import (
     LOSS,
     Adjoint,
     At,
+    Dimension,
     Input,
     Intermediate,
     Label,
@@ -24,8 +26,10 @@ from derive.language.quantities import (
     Product,
     Quantity,
     State,
+    T,
     Target,
     Transpose,
+    atoms_of,
     varies_by_sequence,
 )
 from derive.language.shapes import form_of
@@ -43,6 +47,7 @@ from derive.program.nodes import (
     Let,
     Literal,
     Loop,
+    Part,
     Reduce,
     Ref,
     Role,
@@ -69,49 +74,73 @@ STEPS = Size.of("T") + 1
 """The rows of what has one for each step: row 0 is for the start."""
 
 
-def size_of(expression: Expr | int) -> Size:
-    """An integer expression in T, N, k and dimensions as a size.
-
-    Raises:
-        ValueError: It is no linear form with whole coefficients.
-    """
-    total = Size()
-    for term in ordered_terms(S(expression)):
-        coefficient, rest = term.as_coeff_Mul()
-        if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
-            raise ValueError(f"{expression} is no linear form of sizes")
-        total += (Size((), 1) if rest == S.One else Size.of(rest.name)) * int(coefficient)
-    return total
-
-
 class Scope:
     """The symbols of a module: what each quantity of a derivation is called in code.
 
     Args:
-        namer: Gives the names; it has given those of the user already, where `user` names them.
-        user: The quantities whose names are the user's.
+        namer: Gives the names: those of the user's quantities and dimensions first, then all others.
     """
 
-    def __init__(self, namer: Namer, user: Iterable[Quantity]) -> None:
+    def __init__(self, namer: Namer) -> None:
         self._namer = namer
         self._symbols: dict[Expr, Symbol] = {}
-        for quantity in user:
-            self.declare(quantity)
+        self._places: dict[Expr, Ref | Part] = {}
+        self._sizes: dict[Dimension, str] = {}
 
     def declare(
-        self, quantity: Quantity, *, role: Role | None = None, steps: Size | None = None, name: str = ""
+        self,
+        quantity: Quantity,
+        *,
+        role: Role | None = None,
+        steps: Size | None = None,
+        name: str = "",
+        field: str = "",
     ) -> Symbol:
-        """The symbol of a quantity, made at its first use."""
+        """The symbol of a quantity, made at its first use.
+
+        Args:
+            quantity: The quantity.
+            role: What it is, where its class does not say.
+            steps: How many rows it has, where it has one per step.
+            name: What it should be called in code, unless as itself.
+            field: What it is called in a record, unless as itself.
+        """
         if quantity not in self._symbols:
             self._symbols[quantity] = Symbol(
                 self._namer.name(name or quantity.name),
-                type_of_quantity(quantity),
+                self.type(quantity),
                 role or next((ROLES[kind] for kind in type(quantity).__mro__ if kind in ROLES), Role.LOCAL),
                 steps,
                 quantity.meaning or quantity.latex,
-                quantity.name,
+                field or quantity.name,
             )
         return self._symbols[quantity]
+
+    def size(self, expression: Expr | int) -> Size:
+        """An integer expression in T, N, steps and dimensions, by the names that these have in code.
+
+        Raises:
+            ValueError: It is no linear form with whole coefficients.
+        """
+        total = Size()
+        for term in BY_ROLE.terms(S(expression)):
+            coefficient, rest = term.as_coeff_Mul()
+            if not coefficient.is_Integer or not (rest == S.One or isinstance(rest, SympySymbol)):
+                raise ValueError(f"{expression} is no linear form of sizes")
+            total += (Size((), 1) if rest == S.One else Size.of(self._name_of_size(rest))) * int(coefficient)
+        return total
+
+    def _name_of_size(self, symbol: SympySymbol) -> str:
+        if not isinstance(symbol, Dimension):
+            return str(symbol.name)
+        if symbol not in self._sizes:
+            self._sizes[symbol] = self._namer.name(symbol.name)
+        return self._sizes[symbol]
+
+    def type(self, quantity: Quantity) -> Type:
+        """The type of a quantity at one step."""
+        axes = tuple(map(self.size, quantity.dimensions))
+        return Type(axes, quantity.per_sequence, isinstance(quantity, Label))
 
     def gradient(self, weight: Parameter) -> Symbol:
         """The symbol of dξ/dW."""
@@ -119,9 +148,7 @@ class Scope:
         if derivative not in self._symbols:
             name = self._namer.name(f"gradient_{weight.name}")
             meaning = f"derivative of the loss with respect to {weight.name}"
-            self._symbols[derivative] = Symbol(
-                name, type_of_quantity(weight), Role.GRADIENT, None, meaning, weight.name
-            )
+            self._symbols[derivative] = Symbol(name, self.type(weight), Role.GRADIENT, None, meaning, weight.name)
         return self._symbols[derivative]
 
     def loss(self) -> Symbol:
@@ -134,17 +161,43 @@ class Scope:
             return self.gradient(expression.args[1])
         return self.loss() if expression == LOSS else self.declare(expression)
 
-    def place(self, left: Expr) -> Ref:
+    def tangent(self, quantity: Quantity, weight: Parameter) -> Symbol:
+        """The symbol of dq_k/dW."""
+        derivative = operations.Total(quantity, weight)
+        if derivative not in self._symbols:
+            name = self._namer.name(name_of_tangent(quantity.name, weight.name))
+            meaning = f"derivative of {quantity.name} with respect to {weight.name}"
+            self._symbols[derivative] = Symbol(name, self.type(quantity), Role.TANGENT, STEPS, meaning)
+        return self._symbols[derivative]
+
+    def local(
+        self, name: str, kind: Type, role: Role = Role.LOCAL, *, meaning: str = "", steps: Size | None = None
+    ) -> Symbol:
+        """A symbol that is no quantity of the derivation, or one of them in another form.
+
+        Args:
+            name: What it should be called in code.
+            kind: What it is made of.
+            role: What it is.
+            meaning: A few words.
+            steps: How many rows it has, where it has one per step.
+        """
+        return Symbol(self._namer.name(name), kind, role, steps, meaning, name)
+
+    def put(self, expression: Expr, place: Ref | Part) -> None:
+        """Says where a quantity, a step of one or a derivative is that has no symbol of its own: a column, a row."""
+        self._places[expression] = place
+
+    def place(self, left: Expr) -> Ref | Part:
         """Where the left-hand side of an equation is."""
+        if left in self._places:
+            return self._places[left]
         if isinstance(left, At):
-            return Ref(self.of(left.quantity), size_of(left.index))
+            return Ref(self.of(left.quantity), self.size(left.index))
+        if isinstance(left, operations.Total) and isinstance(left.args[0], At):
+            at, weight = left.args
+            return Ref(self.tangent(at.quantity, weight), self.size(at.index))
         return Ref(self.of(left))
-
-
-def type_of_quantity(quantity: Quantity) -> Type:
-    """The type of a quantity at one step."""
-    axes = tuple(size_of(size) for size in quantity.dimensions)
-    return Type(axes, quantity.per_sequence, isinstance(quantity, Label))
 
 
 class Builder:
@@ -152,10 +205,11 @@ class Builder:
 
     Args:
         scope: What each quantity is called.
+        order: The order of terms and factors.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, scope: Scope, order: Order = BY_ROLE) -> None:
+        self.scope, self.order = scope, order
 
     def let(self, equation: Equation) -> Let:
         """An equation as an assignment."""
@@ -168,11 +222,13 @@ class Builder:
         return Let(self.scope.place(left), self.expression(right), (equation.number,))
 
     def loop(self, equations: Iterable[Equation], kind: Kind = Kind.SCAN) -> Loop:
-        """Equations that hold for the same steps, as a loop over them."""
+        """Equations of a step as a loop over the steps for which all hold: that is all but the last, if some do not."""
         equations = tuple(equations)
-        over = equations[0].over[0]
+        over = next((each.over[0] for each in equations if each.over[0].last != T), equations[0].over[0])
         body = tuple(map(self.let, equations))
-        return Loop(over.index.name, size_of(over.first), size_of(over.last), over.backwards, kind, body)
+        return Loop(
+            over.index.name, self.scope.size(over.first), self.scope.size(over.last), over.backwards, kind, body
+        )
 
     def sums(self, equations: Iterable[Equation]) -> Iterator[Statement]:
         """Equations whose right-hand sides are sums over steps: one loop for each range, then what is added once."""
@@ -180,12 +236,12 @@ class Builder:
         loops: dict[tuple[Expr, Expr, Expr], list[Statement]] = {}
         for equation in equations:
             target = self.scope.place(equation.lhs)
-            for term in ordered_terms(equation.rhs):
+            for term in self.order.terms(equation.rhs):
                 is_sum = isinstance(term, Sum)
                 line = Add(target, self.expression(term.function if is_sum else term), (equation.number,))
                 (loops.setdefault(term.limits[0], []) if is_sum else once).append(line)
         for (index, first, last), body in loops.items():
-            yield Loop(index.name, size_of(first), size_of(last), False, Kind.SCAN, tuple(body))
+            yield Loop(index.name, self.scope.size(first), self.scope.size(last), False, Kind.SCAN, tuple(body))
         yield from once
 
     # --- expressions ---
@@ -197,10 +253,8 @@ class Builder:
             NotImplementedError: There is no node for a part of it.
         """
         match expression:
-            case At():
+            case At() | operations.Total() | Quantity():
                 return self.scope.place(expression)
-            case operations.Total() | Quantity():
-                return Ref(self.scope.of(expression))
             case operations.Marked():
                 return self.expression(expression.expression)
             case Integer() | Rational():
@@ -208,7 +262,7 @@ class Builder:
             case S.Pi | S.Exp1:
                 return Constant("pi" if expression == S.Pi else "e")
             case SympySymbol():
-                return Dim(size_of(expression))
+                return Dim(self.scope.size(expression))
             case SympyAdd():
                 return self._sum(expression)
             case Mul():
@@ -240,8 +294,8 @@ class Builder:
 
     def _sum(self, total: SympyAdd) -> Expression:
         if not total.atoms(Quantity, At):
-            return Dim(size_of(total))
-        first, *others = ordered_terms(total)
+            return Dim(self.scope.size(total))
+        first, *others = self.order.terms(total)
         value = self.expression(first)
         for term in others:
             minus = is_negative(term)
@@ -252,7 +306,7 @@ class Builder:
         if is_negative(product):
             return Call("negative", (self.expression(-product),))
         value: Expression | None = None
-        for factor in ordered_factors(product):
+        for factor in self.order.factors(product):
             if isinstance(factor, Pow) and factor.exp == S.NegativeOne:
                 value = Call("divide", (value or Literal(Fraction(1)), self.expression(factor.base)))
             else:
@@ -262,12 +316,22 @@ class Builder:
         return value
 
     def _power(self, power: Pow) -> Expression:
+        if power.exp.free_symbols and not atoms_of(power.exp):
+            return self._power_of_steps(*power.args)
         base = self.expression(power.base)
         if power.exp == S.NegativeOne:
             return Call("divide", (Literal(Fraction(1)), base))
         if power.exp == S.Half:
             return Call("sqrt", (base,))
         return Call("power", (base, self.expression(power.exp)))
+
+    def _power_of_steps(self, base: Expr, exponent: Expr) -> Expression:
+        """A power from 0 up whose exponent depends on steps; SymPy makes 2^(j - T) of (1/2)^(T - j)."""
+        steps = self.scope.size(exponent)
+        _, largest = min(steps.terms, key=lambda term: term[0] != "T")
+        if largest < 0:
+            base, steps = 1 / base, steps * -1
+        return Call("power", (self.expression(base), Dim(steps)))
 
     def _matrix_product(self, product: Product) -> Expression:
         left, right = product.args
@@ -283,7 +347,8 @@ class Builder:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
             return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
-        factors = ordered_factors(inside)
+        is_square = isinstance(inside, Pow) and inside.exp == 2 and isinstance(inside.base, At | Quantity)
+        factors = [inside.base] * 2 if is_square else self.order.factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):
             left, right = map(self.expression, factors)
             return Dot(left, right, ((BATCH, BATCH),))

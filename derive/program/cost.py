@@ -93,11 +93,11 @@ def cost_of(node: Expression | Statement | Function, module: Module | None = Non
             return _sum(cost_of(each, module) for each in stores)
         case When(condition, body):
             return _work(condition) + _sum(cost_of(each, module) for each in body)
-        case Loop(index, first, last):
+        case Loop(index, first, last, reverse):
             step = per_step(node, module)
             if any(index in names for each in (step.operations, step.functions, step.bytes) for names, _ in each.terms):
                 raise ProgramError(f"the work of a step depends on {index}")
-            return step * (last - first + 1)
+            return step * ((first - last if reverse else last - first) + 1)
         case Run(function):
             called = [each for each in module.functions if each.name == function] if module else []
             if not called:
@@ -134,6 +134,8 @@ def _own_work(expression: Node) -> Cost:
     """The work of one node, without what is below it."""
     match expression:
         case Call(function, args):
+            if not any(isinstance(each, Ref) for each in every(expression)):
+                return Cost()  # of sizes alone, as in 2 / N: computed once
             if function in OPERATORS:
                 return Cost(_entries(expression) * (len(args) - 1 or 1))
             return Cost(functions=_entries(expression))

@@ -262,7 +262,7 @@ class Interpreter:
         return self.value(transpose.of).T
 
     def _alike(self, whole: Expression, operands: Iterable[Expression]) -> list[Array]:
-        return [_spread(self.value(each), type_of(each), type_of(whole)) for each in operands]
+        return [spread_over(self.value(each), type_of(each), type_of(whole)) for each in operands]
 
     def _number(self, size: Size) -> int:
         return size.number(self._at)
@@ -311,7 +311,7 @@ class Interpreter:
             case Ref(Symbol() as symbol, step) if symbol not in self._frame or (step is None and symbol.steps is None):
                 # A new array: an argument, and what another name holds, stay as they are.
                 self._frame[symbol] = np.array(self._full(symbol, np.nan), np.result_type(value, self._dtype))
-        self._place(target)[...] = _spread(value, kind, type_of(target))
+        self._place(target)[...] = spread_over(value, kind, type_of(target))
 
     # --- statements ---
 
@@ -357,8 +357,8 @@ class Interpreter:
 
     @do.register
     def _(self, loop: Loop) -> None:
-        steps = range(self._number(loop.first), self._number(loop.last) + 1)
-        for step in reversed(steps) if loop.reverse else steps:
+        way = -1 if loop.reverse else 1
+        for step in range(self._number(loop.first), self._number(loop.last) + way, way):
             self._at[loop.index] = step
             self._do(loop.body)
         self._at.pop(loop.index, None)
@@ -370,7 +370,7 @@ class Interpreter:
         self._frame.update(zip(symbols_of(run.results), results, strict=True))
 
 
-def _spread(value: Array, kind: Type, whole: Type) -> Array:
+def spread_over(value: Array, kind: Type, whole: Type) -> Array:
     """A value with its axes where those of a larger type are, so that NumPy spreads it over the rest."""
     own = value.shape[1:] if kind.batch else value.shape
     sequences = value.shape[:1] if kind.batch else (1,) * whole.batch

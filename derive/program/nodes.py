@@ -127,6 +127,11 @@ class Literal:
 
     value: Fraction
 
+    @classmethod
+    def of(cls, value: Fraction | int) -> Literal:
+        """A number."""
+        return cls(Fraction(value))
+
 
 @dataclass(frozen=True)
 class Constant:

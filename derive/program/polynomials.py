@@ -1,9 +1,9 @@
-"""Polynomials in sizes: how many operations a program takes, as a formula such as 8 D H N + 8 H² N."""
+"""Polynomials in sizes: how many operations a program takes, as a formula such as 8 N D H + 8 N H²."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -11,7 +11,11 @@ from typing import TypeAlias
 from derive.program.sizes import Size
 
 Monomial: TypeAlias = tuple[str, ...]
-"""The names in a product, each as often as it is a factor, in order."""
+"""The names in a product, each as often as it is a factor, in order: N and T first, then those of dimensions."""
+
+
+def _place(name: str) -> tuple[bool, bool, str]:
+    return name != "N", name != "T", name
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Polynomial:
 
     @classmethod
     def _from(cls, terms: Mapping[Monomial, Fraction]) -> Polynomial:
-        ordered = sorted(terms.items(), key=lambda term: (-len(term[0]), term[0]))
+        ordered = sorted(terms.items(), key=lambda term: (-len(term[0]), list(map(_place, term[0]))))
         return cls(tuple((names, c) for names, c in ordered if c))
 
     def __add__(self, other: Polynomial | Size | Fraction | int) -> Polynomial:
@@ -49,7 +53,7 @@ class Polynomial:
         total: dict[Monomial, Fraction] = {}
         for names, c in self.terms:
             for others, d in Polynomial.of(other).terms:
-                product = tuple(sorted((*names, *others)))
+                product = tuple(sorted((*names, *others), key=_place))
                 total[product] = total.get(product, Fraction()) + c * d
         return self._from(total)
 
@@ -69,11 +73,20 @@ class Polynomial:
             total += c
         return total
 
-    def __str__(self) -> str:
+    def written(self, name_of: Callable[[str], str], power_of: str = "{}^{}") -> str:
+        """The polynomial as text.
+
+        Args:
+            name_of: How a name is written.
+            power_of: How a power is: a format of the name and the exponent.
+        """
         text = ""
         for names, c in self.terms:
-            powers = Counter(names)
-            factors = [name if power == 1 else f"{name}^{power}" for name, power in powers.items()]
+            powers = [(name_of(name), power) for name, power in Counter(names).items()]
+            factors = [name if power == 1 else power_of.format(name, power) for name, power in powers]
             term = " ".join(([str(abs(c))] if abs(c) != 1 or not factors else []) + factors)
             text += f" {'-' if c < 0 else '+'} {term}" if text else f"-{term}" if c < 0 else term
         return text or "0"
+
+    def __str__(self) -> str:
+        return self.written(str)

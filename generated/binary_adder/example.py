@@ -3,7 +3,7 @@
 Adding two numbers below 64, after P. Roelants.
 """
 
-from ..tasks import binary_addition
+from ..trainer.data.tasks import binary_addition
 
 TASK = binary_addition(examples=2_000, bits=7, seed=1)
 SIZES = {"H": 6}

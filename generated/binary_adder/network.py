@@ -201,8 +201,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    h, y = trace.h, trace.y
-    T, N, dtype, M = len(h) - 1, h.shape[1], h.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, T, M), dtype)
     value: Number = 0
     for k in range(1, T + 1):
@@ -214,7 +214,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, h = trace.x, trace.h
     delta_z, delta_h, delta_y = adjoints
-    T, dtype, H, D, M = len(h) - 1, h.dtype, h.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], h.shape[2], delta_y.shape[2]
     gradient_Wx = np.zeros((D, H), dtype)
     gradient_Wrec = np.zeros((H, H), dtype)
     gradient_b = np.zeros((H,), dtype)

@@ -3,7 +3,7 @@
 A nursery rhyme, or any text of yours.
 """
 
-from ..tasks import next_character
+from ..trainer.data.tasks import next_character
 
 TASK = next_character(steps=25, seed=1)
 SIZES = {"H": 64}

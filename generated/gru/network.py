@@ -154,9 +154,9 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         p[k] = h[k - 1] @ Whc + bhc  # (4)
         r[k] = logistic(zr[k])  # (5)
         u[k] = logistic(zu[k])  # (6)
-        zc[k] = p[k] * r[k] + x[k] @ Wxc + bxc  # (7)
+        zc[k] = r[k] * p[k] + x[k] @ Wxc + bxc  # (7)
         c[k] = np.tanh(zc[k])  # (8)
-        h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])  # (9)
+        h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]  # (9)
     y[T] = h[T] @ Wy + by  # (10)
     return Trace(x, zr, zu, zc, r, u, p, c, h, y)
 
@@ -174,7 +174,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     """
     Whr, Whu, Whc, Wy = parameters.Whr, parameters.Whu, parameters.Whc, parameters.Wy
     r, u, p, c, h, y = trace.r, trace.u, trace.p, trace.c, trace.h, trace.y
-    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, h.shape[2], y.shape[2]
+    T, N, dtype, H, M = len(r) - 1, r.shape[1], r.dtype, r.shape[2], y.shape[2]
     t = as_targets(t, (N, M), dtype)
     delta_zr = np.zeros((T + 1, N, H), dtype)
     delta_zu = np.zeros((T + 1, N, H), dtype)
@@ -279,8 +279,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    h, y = trace.h, trace.y
-    T, N, dtype, M = len(h) - 1, h.shape[1], h.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (11)
     return value
@@ -296,7 +296,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
         adjoints.delta_p,
         adjoints.delta_y,
     )
-    T, dtype, H, D, M = len(h) - 1, h.dtype, h.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], h.shape[2], delta_y.shape[2]
     gradient_Wxr = np.zeros((D, H), dtype)
     gradient_Whr = np.zeros((H, H), dtype)
     gradient_br = np.zeros((H,), dtype)

@@ -403,13 +403,13 @@ def run(weights: Weights, space: Workspace, window: Window) -> None:
         add(gates[k], 0.5, gates[k])
         # (4) p[k] = h[k - 1] @ Whc + bhc
         add(from_h_p, bhc, p[k])
-        # (93) zc[k] = p[k] * r[k] + zc_input[k]
-        multiply(p[k], r[k], zc)
+        # (93) zc[k] = r[k] * p[k] + zc_input[k]
+        multiply(r[k], p[k], zc)
         add(zc, zc_input[k], zc)
         # (8) c[k] = np.tanh(zc[k])
         tanh(zc, c[k])
-        # (9) h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])
-        multiply(h[k - 1], u[k], h[k])
+        # (9) h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]
+        multiply(u[k], h[k - 1], h[k])
         subtract(1, u[k], spare_H)
         multiply(spare_H, c[k], spare_H)
         add(h[k], spare_H, h[k])
@@ -441,20 +441,20 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
     c, h, p, r, u = window.c, window.h, window.p, window.r, window.u
     slope_zc, slope_zr, slope_zu, steps_H = adjoints.slope_zc, adjoints.slope_zr, adjoints.slope_zu, adjoints.steps_H
     stop = window.n + 1
-    # (94) slope_zc[k] = (1 - c[k] ** 2) * (1 - u[k])
-    multiply(c[1:stop], c[1:stop], slope_zc[1:stop])
-    subtract(1, slope_zc[1:stop], slope_zc[1:stop])
-    subtract(1, u[1:stop], steps_H[: stop - 1])
+    # (94) slope_zc[k] = (1 - u[k]) * (1 - c[k] ** 2)
+    subtract(1, u[1:stop], slope_zc[1:stop])
+    multiply(c[1:stop], c[1:stop], steps_H[: stop - 1])
+    subtract(1, steps_H[: stop - 1], steps_H[: stop - 1])
     multiply(slope_zc[1:stop], steps_H[: stop - 1], slope_zc[1:stop])
-    # (96) slope_zu[k] = (h[k - 1] - c[k]) * u[k] * (1 - u[k])
-    subtract(h[: stop - 1], c[1:stop], slope_zu[1:stop])
-    subtract(1, u[1:stop], steps_H[: stop - 1])
+    # (96) slope_zu[k] = u[k] * (1 - u[k]) * (h[k - 1] - c[k])
+    subtract(1, u[1:stop], slope_zu[1:stop])
+    subtract(h[: stop - 1], c[1:stop], steps_H[: stop - 1])
     multiply(slope_zu[1:stop], steps_H[: stop - 1], slope_zu[1:stop])
     multiply(slope_zu[1:stop], u[1:stop], slope_zu[1:stop])
-    # (98) slope_zr[k] = p[k] * r[k] * (1 - r[k])
+    # (98) slope_zr[k] = r[k] * (1 - r[k]) * p[k]
     subtract(1, r[1:stop], slope_zr[1:stop])
-    multiply(slope_zr[1:stop], p[1:stop], slope_zr[1:stop])
     multiply(slope_zr[1:stop], r[1:stop], slope_zr[1:stop])
+    multiply(slope_zr[1:stop], p[1:stop], slope_zr[1:stop])
 
 
 def run_back(weights: Weights, space: Workspace, window: Window) -> None:

@@ -3,7 +3,7 @@
 The adding problem: two numbers of a hundred, marked, are to be remembered and added.
 """
 
-from ..tasks import adding_problem
+from ..trainer.data.tasks import adding_problem
 
 TASK = adding_problem(examples=5_000, steps=100, seed=1)
 SIZES = {"H": 16}

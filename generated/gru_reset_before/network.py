@@ -150,10 +150,10 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         zu[k] = h[k - 1] @ Whu + x[k] @ Wxu + bu  # (3)
         r[k] = logistic(zr[k])  # (4)
         u[k] = logistic(zu[k])  # (5)
-        p[k] = h[k - 1] * r[k]  # (6)
+        p[k] = r[k] * h[k - 1]  # (6)
         zc[k] = p[k] @ Whc + x[k] @ Wxc + bxc  # (7)
         c[k] = np.tanh(zc[k])  # (8)
-        h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])  # (9)
+        h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]  # (9)
     y[T] = h[T] @ Wy + by  # (10)
     return Trace(x, zr, zu, zc, r, u, p, c, h, y)
 
@@ -171,7 +171,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     """
     Whr, Whu, Whc, Wy = parameters.Whr, parameters.Whu, parameters.Whc, parameters.Wy
     r, u, c, h, y = trace.r, trace.u, trace.c, trace.h, trace.y
-    T, N, dtype, H, M = len(h) - 1, h.shape[1], h.dtype, h.shape[2], y.shape[2]
+    T, N, dtype, H, M = len(r) - 1, r.shape[1], r.dtype, r.shape[2], y.shape[2]
     t = as_targets(t, (N, M), dtype)
     delta_zr = np.zeros((T + 1, N, H), dtype)
     delta_zu = np.zeros((T + 1, N, H), dtype)
@@ -275,8 +275,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    h, y = trace.h, trace.y
-    T, N, dtype, M = len(h) - 1, h.shape[1], h.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (11)
     return value
@@ -286,7 +286,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, p, h = trace.x, trace.p, trace.h
     delta_zr, delta_zu, delta_zc, delta_y = adjoints.delta_zr, adjoints.delta_zu, adjoints.delta_zc, adjoints.delta_y
-    T, dtype, H, D, M = len(h) - 1, h.dtype, h.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], p.shape[2], delta_y.shape[2]
     gradient_Wxr = np.zeros((D, H), dtype)
     gradient_Whr = np.zeros((H, H), dtype)
     gradient_br = np.zeros((H,), dtype)

@@ -393,15 +393,15 @@ def run(weights: Weights, space: Workspace, window: Window) -> None:
         tanh(gates[k], gates[k])
         multiply(gates[k], 0.5, gates[k])
         add(gates[k], 0.5, gates[k])
-        # (6) p[k] = h[k - 1] * r[k]
-        multiply(h[k - 1], r[k], p[k])
+        # (6) p[k] = r[k] * h[k - 1]
+        multiply(r[k], h[k - 1], p[k])
         # (91) zc[k] = p[k] @ Whc + zc_input[k]
         of_p.dot(p[k], from_p)
         # (8) c[k] = np.tanh(zc[k])
         add(from_p, zc_input[k], c[k])
         tanh(c[k], c[k])
-        # (9) h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])
-        multiply(h[k - 1], u[k], h[k])
+        # (9) h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]
+        multiply(u[k], h[k - 1], h[k])
         subtract(1, u[k], spare_H)
         multiply(spare_H, c[k], spare_H)
         add(h[k], spare_H, h[k])
@@ -433,20 +433,20 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
     c, h, r, u = window.c, window.h, window.r, window.u
     slope_zc, slope_zr, slope_zu, steps_H = adjoints.slope_zc, adjoints.slope_zr, adjoints.slope_zu, adjoints.steps_H
     stop = window.n + 1
-    # (92) slope_zc[k] = (1 - c[k] ** 2) * (1 - u[k])
-    multiply(c[1:stop], c[1:stop], slope_zc[1:stop])
-    subtract(1, slope_zc[1:stop], slope_zc[1:stop])
-    subtract(1, u[1:stop], steps_H[: stop - 1])
+    # (92) slope_zc[k] = (1 - u[k]) * (1 - c[k] ** 2)
+    subtract(1, u[1:stop], slope_zc[1:stop])
+    multiply(c[1:stop], c[1:stop], steps_H[: stop - 1])
+    subtract(1, steps_H[: stop - 1], steps_H[: stop - 1])
     multiply(slope_zc[1:stop], steps_H[: stop - 1], slope_zc[1:stop])
-    # (94) slope_zu[k] = (h[k - 1] - c[k]) * u[k] * (1 - u[k])
-    subtract(h[: stop - 1], c[1:stop], slope_zu[1:stop])
-    subtract(1, u[1:stop], steps_H[: stop - 1])
+    # (94) slope_zu[k] = u[k] * (1 - u[k]) * (h[k - 1] - c[k])
+    subtract(1, u[1:stop], slope_zu[1:stop])
+    subtract(h[: stop - 1], c[1:stop], steps_H[: stop - 1])
     multiply(slope_zu[1:stop], steps_H[: stop - 1], slope_zu[1:stop])
     multiply(slope_zu[1:stop], u[1:stop], slope_zu[1:stop])
-    # (96) slope_zr[k] = h[k - 1] * r[k] * (1 - r[k])
+    # (96) slope_zr[k] = r[k] * (1 - r[k]) * h[k - 1]
     subtract(1, r[1:stop], slope_zr[1:stop])
-    multiply(slope_zr[1:stop], h[: stop - 1], slope_zr[1:stop])
     multiply(slope_zr[1:stop], r[1:stop], slope_zr[1:stop])
+    multiply(slope_zr[1:stop], h[: stop - 1], slope_zr[1:stop])
 
 
 def run_back(weights: Weights, space: Workspace, window: Window) -> None:

@@ -174,7 +174,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, s = trace
     delta = adjoints.delta
-    T = len(s) - 1
+    T = len(x) - 1
     gradient_Wx = 0
     gradient_Wrec = 0
     for k in range(1, T + 1):

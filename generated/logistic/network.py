@@ -185,7 +185,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, s = trace.x, trace.s
     delta_z = adjoints.delta_z
-    T = len(s) - 1
+    T = len(x) - 1
     gradient_Wx = 0
     gradient_Wrec = 0
     for k in range(1, T + 1):

@@ -174,8 +174,8 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
         f[k] = logistic(zf[k])  # (8)
         g[k] = np.tanh(zg[k])  # (9)
         o[k] = logistic(zo[k])  # (10)
-        c[k] = c[k - 1] * f[k] + g[k] * i[k]  # (11)
-        h[k] = np.tanh(c[k]) * o[k]  # (12)
+        c[k] = f[k] * c[k - 1] + i[k] * g[k]  # (11)
+        h[k] = o[k] * np.tanh(c[k])  # (12)
     y[T] = h[T] @ Wy + by  # (13)
     return Trace(x, zi, i, zf, f, zg, g, zo, o, c, h, y)
 
@@ -193,7 +193,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     """
     Whi, Whf, Whg, Who, Wy = parameters.Whi, parameters.Whf, parameters.Whg, parameters.Who, parameters.Wy
     i, f, g, o, c, y = trace.i, trace.f, trace.g, trace.o, trace.c, trace.y
-    T, N, dtype, H, M = len(c) - 1, c.shape[1], c.dtype, c.shape[2], y.shape[2]
+    T, N, dtype, H, M = len(i) - 1, i.shape[1], i.dtype, i.shape[2], y.shape[2]
     t = as_targets(t, (N, M), dtype)
     delta_zi = np.zeros((T + 1, N, H), dtype)
     delta_i = np.zeros((T + 1, N, H), dtype)
@@ -208,7 +208,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     delta_y = np.zeros((T + 1, N, M), dtype)
     delta_y[T] = 2 / N * (y[T] - t)  # (58)
     delta_h[T] = delta_y[T] @ Wy.T  # (59)
-    delta_c[T] = delta_h[T] * (1 - np.tanh(c[T]) ** 2) * o[T]  # (60)
+    delta_c[T] = delta_h[T] * o[T] * (1 - np.tanh(c[T]) ** 2)  # (60)
     delta_o[T] = delta_h[T] * np.tanh(c[T])  # (61)
     delta_g[T] = delta_c[T] * i[T]  # (62)
     delta_f[T] = delta_c[T] * c[T - 1]  # (63)
@@ -221,7 +221,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
         delta_h[k] = (
             delta_zf[k + 1] @ Whf.T + delta_zg[k + 1] @ Whg.T + delta_zi[k + 1] @ Whi.T + delta_zo[k + 1] @ Who.T
         )  # (69)
-        delta_c[k] = delta_h[k] * (1 - np.tanh(c[k]) ** 2) * o[k] + delta_c[k + 1] * f[k + 1]  # (70)
+        delta_c[k] = delta_h[k] * o[k] * (1 - np.tanh(c[k]) ** 2) + delta_c[k + 1] * f[k + 1]  # (70)
         delta_o[k] = delta_h[k] * np.tanh(c[k])  # (71)
         delta_g[k] = delta_c[k] * i[k]  # (72)
         delta_f[k] = delta_c[k] * c[k - 1]  # (73)
@@ -308,8 +308,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    c, y = trace.c, trace.y
-    T, N, dtype, M = len(c) - 1, c.shape[1], c.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (14)
     return value
@@ -317,7 +317,7 @@ def loss_of(trace: Trace, t: ArrayLike) -> Number:
 
 def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
-    x, c, h = trace.x, trace.c, trace.h
+    x, h = trace.x, trace.h
     delta_zi, delta_zf, delta_zg, delta_zo, delta_y = (
         adjoints.delta_zi,
         adjoints.delta_zf,
@@ -325,7 +325,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
         adjoints.delta_zo,
         adjoints.delta_y,
     )
-    T, dtype, H, D, M = len(c) - 1, c.dtype, c.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], h.shape[2], delta_y.shape[2]
     gradient_Wxi = np.zeros((D, H), dtype)
     gradient_Whi = np.zeros((H, H), dtype)
     gradient_bi = np.zeros((H,), dtype)

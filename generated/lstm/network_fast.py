@@ -408,9 +408,9 @@ def run(weights: Weights, space: Workspace, window: Window) -> None:
         tanh(gates[k], gates[k])
         multiply(gates_logistic[k], 0.5, gates_logistic[k])
         add(gates_logistic[k], 0.5, gates_logistic[k])
-        # (11) c[k] = c[k - 1] * f[k] + g[k] * i[k]
-        multiply(c[k - 1], f[k], c[k])
-        multiply(g[k], i[k], spare_H)
+        # (11) c[k] = f[k] * c[k - 1] + i[k] * g[k]
+        multiply(f[k], c[k - 1], c[k])
+        multiply(i[k], g[k], spare_H)
         add(c[k], spare_H, c[k])
         # (107) tanh_c[k] = np.tanh(c[k])
         tanh(c[k], tanh_c[k])
@@ -454,7 +454,7 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
     multiply(tanh_c[1:stop], tanh_c[1:stop], slope_c[1:stop])
     subtract(1, slope_c[1:stop], slope_c[1:stop])
     multiply(slope_c[1:stop], o[1:stop], slope_c[1:stop])
-    # (119) slope_zo[k] = o[k] * tanh_c[k] * (1 - o[k])
+    # (119) slope_zo[k] = o[k] * (1 - o[k]) * tanh_c[k]
     subtract(1, o[1:stop], slope_zo[1:stop])
     multiply(slope_zo[1:stop], o[1:stop], slope_zo[1:stop])
     multiply(slope_zo[1:stop], tanh_c[1:stop], slope_zo[1:stop])
@@ -462,14 +462,14 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
     multiply(g[1:stop], g[1:stop], slope_zg[1:stop])
     subtract(1, slope_zg[1:stop], slope_zg[1:stop])
     multiply(slope_zg[1:stop], i[1:stop], slope_zg[1:stop])
-    # (123) slope_zf[k] = c[k - 1] * f[k] * (1 - f[k])
+    # (123) slope_zf[k] = f[k] * (1 - f[k]) * c[k - 1]
     subtract(1, f[1:stop], slope_zf[1:stop])
-    multiply(slope_zf[1:stop], c[: stop - 1], slope_zf[1:stop])
     multiply(slope_zf[1:stop], f[1:stop], slope_zf[1:stop])
-    # (125) slope_zi[k] = g[k] * i[k] * (1 - i[k])
+    multiply(slope_zf[1:stop], c[: stop - 1], slope_zf[1:stop])
+    # (125) slope_zi[k] = i[k] * (1 - i[k]) * g[k]
     subtract(1, i[1:stop], slope_zi[1:stop])
-    multiply(slope_zi[1:stop], g[1:stop], slope_zi[1:stop])
     multiply(slope_zi[1:stop], i[1:stop], slope_zi[1:stop])
+    multiply(slope_zi[1:stop], g[1:stop], slope_zi[1:stop])
 
 
 def run_back(weights: Weights, space: Workspace, window: Window) -> None:

@@ -175,16 +175,16 @@ def forward(parameters: Parameters, X: ArrayLike) -> Trace:
     c[0] = 0  # (1)
     h[0] = 0  # (2)
     for k in range(1, T + 1):
-        zi[k] = h[k - 1] @ Whi + c[k - 1] * pi + x[k] @ Wxi + bi  # (3)
-        zf[k] = h[k - 1] @ Whf + c[k - 1] * pf + x[k] @ Wxf + bf  # (4)
+        zi[k] = h[k - 1] @ Whi + x[k] @ Wxi + bi + pi * c[k - 1]  # (3)
+        zf[k] = h[k - 1] @ Whf + x[k] @ Wxf + bf + pf * c[k - 1]  # (4)
         zg[k] = h[k - 1] @ Whg + x[k] @ Wxg + bg  # (5)
         i[k] = logistic(zi[k])  # (6)
         f[k] = logistic(zf[k])  # (7)
         g[k] = np.tanh(zg[k])  # (8)
-        c[k] = c[k - 1] * f[k] + g[k] * i[k]  # (9)
-        zo[k] = h[k - 1] @ Who + c[k] * po + x[k] @ Wxo + bo  # (10)
+        c[k] = f[k] * c[k - 1] + i[k] * g[k]  # (9)
+        zo[k] = h[k - 1] @ Who + x[k] @ Wxo + bo + po * c[k]  # (10)
         o[k] = logistic(zo[k])  # (11)
-        h[k] = np.tanh(c[k]) * o[k]  # (12)
+        h[k] = o[k] * np.tanh(c[k])  # (12)
     y[T] = h[T] @ Wy + by  # (13)
     return Trace(x, zi, i, zf, f, zg, g, zo, o, c, h, y)
 
@@ -211,7 +211,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
         parameters.Wy,
     )
     i, f, g, o, c, y = trace.i, trace.f, trace.g, trace.o, trace.c, trace.y
-    T, N, dtype, H, M = len(c) - 1, c.shape[1], c.dtype, c.shape[2], y.shape[2]
+    T, N, dtype, H, M = len(i) - 1, i.shape[1], i.dtype, i.shape[2], y.shape[2]
     t = as_targets(t, (N, M), dtype)
     delta_zi = np.zeros((T + 1, N, H), dtype)
     delta_i = np.zeros((T + 1, N, H), dtype)
@@ -228,7 +228,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
     delta_h[T] = delta_y[T] @ Wy.T  # (59)
     delta_o[T] = delta_h[T] * np.tanh(c[T])  # (60)
     delta_zo[T] = delta_o[T] * o[T] * (1 - o[T])  # (61)
-    delta_c[T] = delta_h[T] * (1 - np.tanh(c[T]) ** 2) * o[T] + delta_zo[T] * po  # (62)
+    delta_c[T] = delta_h[T] * o[T] * (1 - np.tanh(c[T]) ** 2) + delta_zo[T] * po  # (62)
     delta_g[T] = delta_c[T] * i[T]  # (63)
     delta_f[T] = delta_c[T] * c[T - 1]  # (64)
     delta_i[T] = delta_c[T] * g[T]  # (65)
@@ -242,7 +242,7 @@ def backward(parameters: Parameters, trace: Trace, t: ArrayLike) -> Adjoints:
         delta_o[k] = delta_h[k] * np.tanh(c[k])  # (70)
         delta_zo[k] = delta_o[k] * o[k] * (1 - o[k])  # (71)
         delta_c[k] = (
-            delta_h[k] * (1 - np.tanh(c[k]) ** 2) * o[k]
+            delta_h[k] * o[k] * (1 - np.tanh(c[k]) ** 2)
             + delta_c[k + 1] * f[k + 1]
             + delta_zf[k + 1] * pf
             + delta_zi[k + 1] * pi
@@ -335,8 +335,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    c, y = trace.c, trace.y
-    T, N, dtype, M = len(c) - 1, c.shape[1], c.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (14)
     return value
@@ -352,7 +352,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
         adjoints.delta_zo,
         adjoints.delta_y,
     )
-    T, dtype, H, D, M = len(c) - 1, c.dtype, c.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], c.shape[2], delta_y.shape[2]
     gradient_pi = np.zeros((H,), dtype)
     gradient_pf = np.zeros((H,), dtype)
     gradient_po = np.zeros((H,), dtype)

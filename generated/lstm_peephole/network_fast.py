@@ -428,11 +428,11 @@ def run(weights: Weights, space: Workspace, window: Window) -> None:
         # (8) g[k] = np.tanh(zg[k])
         add(from_h_gates, zg_input[k], g[k])
         tanh(g[k], g[k])
-        # (115) zi[k] = h[k - 1] @ Whi + c[k - 1] * pi + zi_input[k]
+        # (115) zi[k] = h[k - 1] @ Whi + zi_input[k] + pi * c[k - 1]
         multiply(c[k - 1], pi, zi)
         add(zi, from_h_zi, zi)
         add(zi, zi_input[k], zi)
-        # (117) zf[k] = h[k - 1] @ Whf + c[k - 1] * pf + zf_input[k]
+        # (117) zf[k] = h[k - 1] @ Whf + zf_input[k] + pf * c[k - 1]
         multiply(c[k - 1], pf, zf)
         add(zf, from_h_zf, zf)
         add(zf, zf_input[k], zf)
@@ -446,11 +446,11 @@ def run(weights: Weights, space: Workspace, window: Window) -> None:
         tanh(f[k], f[k])
         multiply(f[k], 0.5, f[k])
         add(f[k], 0.5, f[k])
-        # (9) c[k] = c[k - 1] * f[k] + g[k] * i[k]
-        multiply(c[k - 1], f[k], c[k])
-        multiply(g[k], i[k], spare_H)
+        # (9) c[k] = f[k] * c[k - 1] + i[k] * g[k]
+        multiply(f[k], c[k - 1], c[k])
+        multiply(i[k], g[k], spare_H)
         add(c[k], spare_H, c[k])
-        # (121) zo[k] = h[k - 1] @ Who + c[k] * po + zo_input[k]
+        # (121) zo[k] = h[k - 1] @ Who + zo_input[k] + po * c[k]
         multiply(c[k], po, zo)
         add(zo, from_h_zo, zo)
         add(zo, zo_input[k], zo)
@@ -497,7 +497,7 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
         adjoints.slope_zo,
     )
     stop = window.n + 1
-    # (123) slope_zo[k] = o[k] * tanh_c[k] * (1 - o[k])
+    # (123) slope_zo[k] = o[k] * (1 - o[k]) * tanh_c[k]
     subtract(1, o[1:stop], slope_zo[1:stop])
     multiply(slope_zo[1:stop], o[1:stop], slope_zo[1:stop])
     multiply(slope_zo[1:stop], tanh_c[1:stop], slope_zo[1:stop])
@@ -509,14 +509,14 @@ def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
     multiply(g[1:stop], g[1:stop], slope_zg[1:stop])
     subtract(1, slope_zg[1:stop], slope_zg[1:stop])
     multiply(slope_zg[1:stop], i[1:stop], slope_zg[1:stop])
-    # (129) slope_zf[k] = c[k - 1] * f[k] * (1 - f[k])
+    # (129) slope_zf[k] = f[k] * (1 - f[k]) * c[k - 1]
     subtract(1, f[1:stop], slope_zf[1:stop])
-    multiply(slope_zf[1:stop], c[: stop - 1], slope_zf[1:stop])
     multiply(slope_zf[1:stop], f[1:stop], slope_zf[1:stop])
-    # (131) slope_zi[k] = g[k] * i[k] * (1 - i[k])
+    multiply(slope_zf[1:stop], c[: stop - 1], slope_zf[1:stop])
+    # (131) slope_zi[k] = i[k] * (1 - i[k]) * g[k]
     subtract(1, i[1:stop], slope_zi[1:stop])
-    multiply(slope_zi[1:stop], g[1:stop], slope_zi[1:stop])
     multiply(slope_zi[1:stop], i[1:stop], slope_zi[1:stop])
+    multiply(slope_zi[1:stop], g[1:stop], slope_zi[1:stop])
 
 
 def run_back(weights: Weights, space: Workspace, window: Window) -> None:

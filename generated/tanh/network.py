@@ -183,8 +183,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    s, y = trace.s, trace.y
-    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    y = trace.y
+    T, N, dtype = len(y) - 1, y.shape[1], y.dtype
     t = as_targets(t, (N,), dtype)
     value = np.mean((y[T] - t) ** 2)  # (5)
     return value
@@ -194,7 +194,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, s = trace.x, trace.s
     delta_z, delta_y = adjoints.delta_z, adjoints.delta_y
-    T = len(s) - 1
+    T = len(x) - 1
     gradient_Wx = 0
     gradient_Wrec = 0
     gradient_Wy = 0

@@ -189,8 +189,8 @@ def descend(parameters: Parameters, gradient: Parameters, learning_rates: Parame
 
 def loss_of(trace: Trace, t: ArrayLike) -> Number:
     """The loss of what a forward pass computed."""
-    h, y = trace.h, trace.y
-    T, N, dtype, M = len(h) - 1, h.shape[1], h.dtype, y.shape[2]
+    y = trace.y
+    T, N, dtype, M = len(y) - 1, y.shape[1], y.dtype, y.shape[2]
     t = as_targets(t, (N, M), dtype)
     value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))  # (5)
     return value
@@ -200,7 +200,7 @@ def sum_over_time(trace: Trace, adjoints: Adjoints) -> Parameters:
     """The gradient: what every step of every sequence contributes, added up."""
     x, h = trace.x, trace.h
     delta_z, delta_y = adjoints.delta_z, adjoints.delta_y
-    T, dtype, H, D, M = len(h) - 1, h.dtype, h.shape[2], x.shape[2], delta_y.shape[2]
+    T, dtype, D, H, M = len(x) - 1, x.dtype, x.shape[2], h.shape[2], delta_y.shape[2]
     gradient_Wx = np.zeros((D, H), dtype)
     gradient_Wrec = np.zeros((H, H), dtype)
     gradient_b = np.zeros((H,), dtype)

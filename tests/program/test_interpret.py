@@ -270,8 +270,8 @@ def test_loops_in_bulk_run_like_others():
         Let(Ref(total), number(0)),
         Loop(
             "k",
-            Size.of(1),
             T,
+            Size.of(1),
             True,
             Kind.ALL,
             (Let(Ref(y, k), Call("exp", (Ref(x, k),))), Add(Ref(total), Reduce("sum", Ref(y, k), (BATCH,)))),

@@ -15,9 +15,9 @@ from sympy import Add, Dummy, Expr, Function, Mul, Pow, Rational, S, Sum, Symbol
 
 from derive.backends.numpy.fast_plan import Plan, height
 from derive.backends.numpy.fast_texts import Texts
-from derive.backends.numpy.numpy_code import Code, Lines
+from derive.backends.numpy.numpy_code import Code
 from derive.language.operations import ELEMENTWISE, logistic
-from derive.language.order import is_negative, ordered_factors, ordered_terms
+from derive.language.order import is_negative
 from derive.language.quantities import At, Parameter, Product, Quantity, T, Target, Transpose, k, varies_by_sequence
 from derive.language.shapes import form_of
 from derive.mathematics.derivation import Equation
@@ -57,7 +57,7 @@ class Calls:
     """
 
     def __init__(self, plan: Plan, layout: Layout) -> None:
-        self._plan, self._layout = plan, layout
+        self._plan, self._layout, self.order = plan, layout, plan.cell.order
         self.named: dict[Dummy, str] = {}
         self._products: dict[Dummy, tuple[str, str]] = {}
         self._depth = 0
@@ -136,7 +136,8 @@ class Calls:
             right = equation.rhs
             sign, right = ("+=", right.function) if isinstance(right, Sum) else ("=", right)
             left, right = (side.subs(k, step) for side in (equation.lhs, right))
-            text = f"({equation.number}) {Lines().text(left)} {sign} {Lines().text(right)}"
+            code = Code(order=self.order)
+            text = f"({equation.number}) {code.doprint(left)} {sign} {code.doprint(right)}"
             self.lines += textwrap.wrap(text, 96, initial_indent="# ", subsequent_indent="#     ")
 
     def call(self, function: str, *arguments: str) -> None:
@@ -201,7 +202,7 @@ class Calls:
         return spare
 
     def _write_sum(self, expression: Add, out: str, *, bulk: bool) -> None:
-        terms = [(-term, True) if is_negative(term) else (term, False) for term in ordered_terms(expression)]
+        terms = [(-term, True) if is_negative(term) else (term, False) for term in self.order.terms(expression)]
         terms.sort(key=lambda pair: (self._simple(pair[0]), not pair[0].has(Product), pair[1]))
         (head, minus), *others = terms
         if self._simple(head):
@@ -225,7 +226,7 @@ class Calls:
             self.call("subtract" if less else "add", out, self._operand(term, bulk=bulk), out)
 
     def _write_product(self, expression: Mul, out: str, *, bulk: bool) -> None:
-        factors = ordered_factors(expression)
+        factors = self.order.factors(expression)
         scalars = [factor for factor in factors if not self._varies(factor)]
         below = [factor.base for factor in factors if factor not in scalars and _is_inverse(factor)]
         arrays = [factor for factor in factors if factor not in scalars and not _is_inverse(factor)]

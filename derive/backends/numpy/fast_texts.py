@@ -8,7 +8,6 @@ from sympy import Dummy, Expr
 
 from derive.backends.numpy.numpy_code import Code
 from derive.language.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
-from derive.language.order import ordered_factors
 from derive.language.quantities import LOSS, At, Parameter, Product, Quantity, Target
 from derive.language.shapes import form_of
 
@@ -25,7 +24,7 @@ class Texts(Code):
     """
 
     def __init__(self, calls: Calls, *, bulk: bool) -> None:
-        super().__init__("totals.gradient_{}")
+        super().__init__("totals.gradient_{}", calls.order)
         self._calls, self._bulk = calls, bulk
 
     def _print_At(self, atom: At) -> str:
@@ -79,7 +78,7 @@ class Texts(Code):
             return f"np.sum({self._print(inside)}, axis={'(0, -1)' if self._bulk else '-1'})"
         if isinstance(inside, EntrySum):
             return f"np.sum({self._print(inside.args[0])})"
-        factors = ordered_factors(inside)
+        factors = self._order.factors(inside)
         if len(factors) == 2 and all(isinstance(factor, At) for factor in factors):
             left, right = map(self._print, factors)
             return f"{left}.ravel().dot({right}.ravel())" if self._bulk else f"{left}.dot({right})"

@@ -1,43 +1,86 @@
-"""Runs a program in memory, each line by SymPy's `lambdify`: the functions of a generated module without a file."""
+"""Runs a network in memory: the functions of network.py without a file, their formulas by SymPy's `lambdify`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from functools import reduce
+from typing import Any
 
 import numpy as np
-from sympy import Expr, S, Symbol, lambdify
+from sympy import Add, Dummy, Expr, Mul, Pow, Rational, sqrt
+from sympy import lambdify as compiled
 
-from derive.backends.numpy.modules import (
-    adjoints_of,
-    classes_of,
-    own_functions,
-    print_network,
-    shape_of_targets,
-    trace_of,
-)
-from derive.backends.numpy.numpy_code import Code, form_of_target, of_all_steps
-from derive.language.operations import Total
-from derive.language.quantities import (
-    LOSS,
-    At,
-    Intermediate,
-    LearningRate,
-    N,
-    Parameter,
-    Quantity,
-    T,
-    bare_of,
-    indexed_of,
-    k,
-)
+from derive.backends.numpy.network_code import network_of, print_network
+from derive.language.functions import FUNCTIONS
+from derive.language.quantities import T
+from derive.mathematics.derivation import Derivation
+from derive.program.interpret import ENTRYWISE, Array, Interpreter, spread_over
 from derive.program.loading import load
-from derive.program.program import Accumulate, Allocate, Assign, ForTime, Program, Statement, Zero
+from derive.program.nodes import Call, Expression, Literal, Module, Record
+from derive.program.types import type_of
 
-Values: TypeAlias = dict[Any, Any]
-"""What is known while a program runs: numbers and arrays by quantity, T, N, the dimensions and the dtype."""
+OPERATIONS: Mapping[str, Callable[..., Expr]] = {
+    **{name: function for function, name in FUNCTIONS.items()},
+    "add": Add,
+    "subtract": lambda left, right: Add(left, Mul(-1, right)),
+    "multiply": Mul,
+    "divide": lambda left, right: Mul(left, Pow(right, -1)),
+    "power": Pow,
+    "negative": lambda inner: Mul(-1, inner),
+    "sqrt": sqrt,
+}
+"""What SymPy has for each entrywise function of a program."""
 
-Run: TypeAlias = Callable[[Values], None]
+
+class Compiled(Interpreter):
+    """An interpreter that evaluates what is entrywise by functions that `lambdify` makes, each of them once.
+
+    Args:
+        module: The program.
+        sizes: See `Interpreter`.
+        dtype: See `Interpreter`.
+        known: The functions made so far, by the formula; added to.
+    """
+
+    def __init__(self, module: Module, sizes: Mapping[str, int], dtype: Any, known: dict[Call, Formula]) -> None:
+        super().__init__(module, sizes, dtype=dtype)
+        self._known = known
+
+    def value(self, expression: Expression) -> Array:
+        """The value of an expression."""
+        if not isinstance(expression, Call):
+            return super().value(expression)
+        if expression not in self._known:
+            self._known[expression] = Formula(expression)
+        formula = self._known[expression]
+        operands = (spread_over(self.value(each), type_of(each), type_of(expression)) for each in formula.operands)
+        return np.asarray(formula.function(*operands))
+
+
+class Formula:
+    """An entrywise formula as a function of what stands in it that is not entrywise.
+
+    Attributes:
+        operands: What the function takes the values of.
+        function: The function, by `lambdify`.
+
+    Args:
+        call: The formula.
+    """
+
+    def __init__(self, call: Call) -> None:
+        names: dict[Expression, Dummy] = {}
+        formula = self._formula(call, names)
+        self.operands = tuple(names)
+        self.function: Callable[..., Any] = compiled([*names.values()], formula, [ENTRYWISE, "numpy"])
+
+    def _formula(self, expression: Expression, names: dict[Expression, Dummy]) -> Expr:
+        match expression:
+            case Call(function, args):
+                return OPERATIONS[function](*(self._formula(each, names) for each in args))
+            case Literal(value):
+                return Rational(value.numerator, value.denominator)
+        return names.setdefault(expression, Dummy())
 
 
 class Lambdified:
@@ -47,45 +90,40 @@ class Lambdified:
         Parameters: The NamedTuple of the weights.
 
     Args:
-        program: What to run.
+        derivation: What to run.
     """
 
-    def __init__(self, program: Program) -> None:
-        self._cell, self._trace, self._adjoints = program.cell, trace_of(program.cell), adjoints_of(program)
-        # The records, the conversion of what a caller passes and the functions that NumPy does not have are the
-        # module's own; the calculation is not.
-        self._module = load(print_network(program), program.cell.name)
+    def __init__(self, derivation: Derivation) -> None:
+        self._cell, self._network = derivation.cell, network_of(derivation)
+        # The records and the checks of what a caller passes are the module's own; the calculation is not.
+        self._module = load(print_network(derivation), derivation.cell.name)
         self.Parameters = self._module.Parameters
-        names = {"np": np} | {name: getattr(self._module, name) for name in own_functions(program)}
-        self._forward, self._loss, self._backward, self._gradients, self._update = (
-            Compiler(names).block(block)
-            for block in (program.forward, program.loss, program.backward, program.gradients, program.update)
-        )
+        self._formulas: dict[Call, Formula] = {}
 
     def forward(self, parameters: Any, X: Any) -> Any:
         """The inputs and everything computed from them, a `Trace`."""
-        values = self._known(parameters, {self._cell.inputs[0]: self._module.time_first(X, parameters)})
-        self._forward(values)
-        return self._module.Trace(*(values[quantity] for quantity in self._trace))
+        (x,) = (self._network.scope.of(each) for each in self._cell.inputs)
+        given = {x.name: self._module.time_first(X, parameters)}
+        found = self._run("forward", given[x.name], self._weights(parameters) | given)
+        return self._record(self._module.Trace, self._network.trace, found | given)
 
     def backward(self, parameters: Any, trace: Any, t: Any) -> Any:
         """The adjoints, an `Adjoints`."""
-        values = self._after_forward(parameters, trace, t)
-        self._backward(values)
-        return self._module.Adjoints(*(values[quantity] for quantity in self._adjoints))
+        known = self._after_forward(parameters, trace, t)
+        return self._record(self._module.Adjoints, self._network.adjoints, self._run("backward", trace[0], known))
 
     def value_and_gradient(self, parameters: Any, X: Any, t: Any) -> tuple[Any, Any]:
         """The loss, and its derivative with respect to every weight."""
-        values = self._after_forward(parameters, self.forward(parameters, X), t)
-        for run in (self._loss, self._backward, self._gradients):
-            run(values)
-        return values[LOSS], self.Parameters(*(values[Total(LOSS, weight)] for weight in self._cell.parameters))
+        trace = self.forward(parameters, X)
+        known = self._after_forward(parameters, trace, t)
+        known |= self._run("backward", trace[0], known)
+        found = self._run("sum_over_time", trace[0], known)
+        return self._loss_of(trace, known), self.Parameters(*(slope[()] for slope in found.values()))
 
     def loss(self, parameters: Any, X: Any, t: Any) -> Any:
         """The loss."""
-        values = self._after_forward(parameters, self.forward(parameters, X), t)
-        self._loss(values)
-        return values[LOSS]
+        trace = self.forward(parameters, X)
+        return self._loss_of(trace, self._after_forward(parameters, trace, t))
 
     def gradients(self, parameters: Any, X: Any, t: Any) -> Any:
         """The derivative of the loss with respect to every weight."""
@@ -99,116 +137,52 @@ class Lambdified:
 
     def descend(self, parameters: Any, gradient: Any, learning_rates: Any) -> Any:
         """The weights after one step of gradient descent."""
-        values: Values = {}
-        for weight, value, slope, rate in zip(self._cell.parameters, parameters, gradient, learning_rates, strict=True):
-            values |= {weight: value, Total(LOSS, weight): slope, LearningRate.of_weight(weight): rate}
-        self._update(values)
-        return self.Parameters(*(values[weight] for weight in self._cell.parameters))
+        function = next(each for each in self._network.module.functions if each.name == "descend")
+        values: dict[str, Any] = {}
+        for record, given in zip(function.parameters, (parameters, gradient, learning_rates), strict=True):
+            assert isinstance(record, Record)  # all that this function takes
+            values |= zip((field.name for field in record.fields), given, strict=True)
+        sizes = self._sizes_of_weights(parameters)
+        found = Compiled(self._network.module, sizes, np.result_type(*parameters), self._formulas)
+        return self.Parameters(*(value[()] for value in found.run("descend", values).values()))
 
-    def _after_forward(self, parameters: Any, trace: Any, t: Any) -> Values:
-        values = self._known(parameters, dict(zip(self._trace, trace, strict=True)))
-        shape, classes = (in_numbers(sizes, values) for sizes in (shape_of_targets(self._cell), classes_of(self._cell)))
-        kind = min(classes) if classes else values["dtype"]
-        values[self._cell.targets[0]] = self._module.as_targets(t, shape, kind)
-        return values
+    def _loss_of(self, trace: Any, known: Mapping[str, Any]) -> Any:
+        (value,) = self._run("loss_of", trace[0], known).values()
+        return value[()]
 
-    def _known(self, parameters: Any, arrays: Values) -> Values:
-        """The weights, the arrays, and the sizes that they tell."""
-        x = self._cell.inputs[0]
-        weights = dict(zip(self._cell.parameters, parameters, strict=True))
-        steps, sequences, *row = arrays[x].shape
-        values = {**arrays, **weights, T: steps - 1, T + 1: steps, N: sequences, "dtype": arrays[x].dtype}
-        values |= zip(x.dimensions, row, strict=True)
-        for weight, value in weights.items():
-            values |= zip(weight.dimensions, np.shape(value), strict=True)
-        return values
+    def _weights(self, parameters: Any) -> dict[str, Any]:
+        return dict(zip((field.name for field in self._network.parameters.fields), parameters, strict=True))
 
+    def _after_forward(self, parameters: Any, trace: Any, t: Any) -> dict[str, Any]:
+        fields = (field.name for field in self._network.trace.fields)
+        known = self._weights(parameters) | dict(zip(fields, trace, strict=True))
+        return known | {self._network.scope.of(self._cell.targets[0]).name: self._targets(parameters, trace, t)}
 
-def in_numbers(shape: tuple[Any, ...], values: Values) -> tuple[int, ...]:
-    """A shape with the sizes of its dimensions put in."""
-    return tuple(values.get(size, size) for size in shape)
+    def _targets(self, parameters: Any, trace: Any, t: Any) -> Array:
+        """What a caller passes as targets, checked by the module, with time first."""
+        sizes = self._sizes(parameters, trace[0])
+        shape = tuple(size.number(sizes) for size in self._network.shape_of_targets)
+        classes = [size.number(sizes) for size in self._network.classes]
+        return self._module.as_targets(t, shape, min(classes) if classes else trace[0].dtype)
 
+    def _run(self, function: str, x: Array, known: Mapping[str, Any]) -> dict[str, Array]:
+        fields = self._network.parameters.fields
+        weights = [known[field.name] for field in fields]
+        sizes = self._sizes(weights, x)
+        return Compiled(self._network.module, sizes, x.dtype, self._formulas).run(function, known)
 
-class Compiler:
-    """Makes of a block of statements one function that changes the values.
+    def _sizes(self, parameters: Any, x: Array) -> dict[str, int]:
+        """The value of every size: of the steps, the sequences, and the dimensions."""
+        steps, sequences, *row = x.shape
+        sizes = {"T": steps - 1, "N": sequences}
+        (symbol,) = (self._network.scope.of(each) for each in self._cell.inputs)
+        return sizes | dict(zip(map(str, symbol.type.axes), row, strict=True)) | self._sizes_of_weights(parameters)
 
-    Args:
-        names: What the printed expressions may call.
-    """
+    def _sizes_of_weights(self, parameters: Any) -> dict[str, int]:
+        fields = zip(self._network.parameters.fields, parameters, strict=True)
+        pairs = (zip(map(str, field.type.axes), np.shape(value), strict=True) for field, value in fields)
+        return reduce(lambda known, more: known | dict(more), pairs, {})
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        self._names = dict(names)
-
-    def block(self, statements: tuple[Statement, ...] | tuple[Assign | Accumulate, ...]) -> Run:
-        """Runs one statement after the other."""
-        runs = [self._statement(statement) for statement in statements]
-
-        def run(values: Values) -> None:
-            for each in runs:
-                each(values)
-
-        return run
-
-    def _statement(self, statement: Statement | Accumulate) -> Run:
-        match statement:
-            case Allocate(quantity):
-                return lambda values: values.update({quantity: _zeros(of_all_steps(quantity), values)})
-            case Zero(target):
-                shape = form_of_target(target).shape
-                return lambda values: values.update({target: _zeros(shape, values) if shape else 0})
-            case Assign(target, value):
-                return self._store(target, self._function(value))
-            case Accumulate(target, value):
-                term = self._function(value)
-                return lambda values: values.update({target: values[target] + term(values)})
-            case ForTime(first, last, backwards, body):
-                ends = self._function(first), self._function(last)
-                return _loop(*ends, -1 if backwards else 1, self.block(body))
-
-    def _store(self, target: Expr, value: Callable[[Values], Any]) -> Run:
-        """`s[k] = …` changes a row; `value = …` a number."""
-        if not isinstance(target, At):
-            return lambda values: values.update({target: value(values)})
-        row = self._function(target.index)
-
-        def store(values: Values) -> None:
-            values[target.quantity][row(values)] = value(values)
-
-        return store
-
-    def _function(self, expression: Expr) -> Callable[[Values], Any]:
-        """An expression as a function of the values, by `lambdify` with the printer of the generated code."""
-        slopes = sorted(expression.atoms(Total), key=str)
-        indexed = sorted(indexed_of(expression), key=str)
-        bare = sorted(bare_of(expression.xreplace(dict.fromkeys(slopes, S.One))), key=str)
-        arguments = {atom: argument(atom, f"argument_{i}") for i, atom in enumerate([*bare, *slopes, *indexed])}
-        named = expression.xreplace(arguments)
-        sizes = sorted(named.atoms(Symbol), key=str)
-        body = lambdify([*arguments.values(), *sizes], named, [self._names], printer=Code())
-        rows = [(atom.quantity, self._function(atom.index)) for atom in indexed]
-
-        def call(values: Values) -> Any:
-            known = (values[name] for name in (*bare, *slopes))
-            there = (values[quantity][index(values)] for quantity, index in rows)
-            return body(*known, *there, *(values[size] for size in sizes))
-
-        return call
-
-
-def argument(atom: Expr, name: str) -> Quantity:
-    """What stands for an atom in a function: a quantity of the same form, which the printer must know."""
-    form = form_of_target(atom)
-    return (Intermediate if form.per_sequence else Parameter)(name, shape=form.shape)
-
-
-def _zeros(shape: tuple[Any, ...], values: Values) -> Any:
-    return np.zeros(in_numbers(shape, values), values["dtype"])
-
-
-def _loop(first: Callable[[Values], int], last: Callable[[Values], int], direction: int, body: Run) -> Run:
-    def run(values: Values) -> None:
-        for step in range(first(values), last(values) + direction, direction):
-            values[k] = step
-            body(values)
-
-    return run
+    @staticmethod
+    def _record(kind: Any, record: Record, values: Mapping[str, Any]) -> Any:
+        return kind(*(values[field.name] for field in record.fields))

@@ -30,7 +30,8 @@ from sympy import (
 
 from derive.language.description import Description
 from derive.language.errors import Wrong
-from derive.language.operations import ELEMENTWISE, BatchMean, EntrySum
+from derive.language.functions import FUNCTIONS
+from derive.language.operations import BatchMean, EntrySum
 from derive.language.quantities import (
     At,
     Dimension,
@@ -52,7 +53,7 @@ from derive.language.quantities import (
 )
 
 IN_A_STEP = (Add, Mul, Pow, Number, Symbol, Quantity, At, Product, Transpose)
-"""What a step may hold, beside the functions in `ELEMENTWISE` and the numbers π and e."""
+"""What a step may hold, beside the functions in `FUNCTIONS` and the numbers π and e."""
 WITH_KINKS = (Abs, Max, Min, Piecewise, sign)
 
 
@@ -101,7 +102,7 @@ def check_declared(
         expression: A side of an equation, or the loss.
         where: What it is, for the message.
         wrong: Reports a mistake.
-        kinds: What it may hold, beside the functions in `ELEMENTWISE`.
+        kinds: What it may hold, beside the functions in `FUNCTIONS`.
     """
     known = {quantity.name: quantity for quantity in cell.quantities}
     for quantity in sorted({quantity_of(atom) for atom in atoms_of(expression)}, key=str):
@@ -116,8 +117,8 @@ def check_declared(
     for node in preorder_traversal(expression):
         if isinstance(node, Number) and not node.is_finite:
             wrong(where, f"{node} is no number to calculate with", "write a finite one")
-        if node.func not in ELEMENTWISE and node not in (pi, E) and not isinstance(node, kinds):
-            cure = f"write it with + - * / ** @ and {', '.join(sorted(map(str, ELEMENTWISE)))}"
+        if node.func not in FUNCTIONS and node not in (pi, E) and not isinstance(node, kinds):
+            cure = f"write it with + - * / ** @ and {', '.join(sorted(map(str, FUNCTIONS)))}"
             if isinstance(node, WITH_KINKS):
                 cure += "; a function with a kink has no derivative there, and softplus is a smooth one"
             wrong(
@@ -125,7 +126,7 @@ def check_declared(
                 f"there is no rule for {node.func.__name__}, in {node}",
                 f"{cure}; or add the rule, see CONTRIBUTING.md",
             )
-        if node.func in ELEMENTWISE and not _has_derivative(node):
+        if node.func in FUNCTIONS and not _has_derivative(node):
             cure = "give the function an fdiff, see CONTRIBUTING.md"
             wrong(where, f"there is no rule for the derivative of {node.func.__name__}, in {node}", cure)
     for symbol in sorted(

@@ -1,0 +1,1 @@
+"""NumPy's dialect for any library of the array API standard: arrays are never written into."""

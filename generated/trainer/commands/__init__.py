@@ -1,0 +1,1 @@
+"""The commands: what their options mean, and what they do."""
