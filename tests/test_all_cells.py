@@ -13,13 +13,13 @@ import pytest
 from ruff import find_ruff_bin
 
 from derive.backends.numpy.network_code import print_network
-from derive.certify.code import draw_numbers
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.output.files import formatted
 from derive.program.loading import load
+from tests.certifying import numbers_for
 
 ROOT = Path(__file__).parents[1]
 CELLS = {cell.name: cell for cell in find_cells([])}
@@ -95,7 +95,7 @@ def test_only_the_display_grows_with_the_steps_that_are_written_out(cell, deriva
 
 def drawn(cell: Cell, source: str):
     network = load(source, cell.name)
-    return network, *draw_numbers(cell, network, 3, 5, np.random.default_rng(0))[:3]
+    return network, *numbers_for(cell, network, 3, 5)[:3]
 
 
 @pytest.mark.parametrize("size", [-1000, 1000])

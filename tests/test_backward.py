@@ -24,11 +24,11 @@ from derive import (
 )
 from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, gru, lstm, lstm_peephole, vanilla_rnn
-from derive.certify.certificate import certify
 from derive.language.quantities import atoms_of, quantity_of
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import ADJOINT, ADJOINT_START, SOFTMAX_CROSS_ENTROPY, SUBSTITUTE
+from tests.certifying import certified
 
 D, H, M = map(Dimension, "DHM")
 W, U, V, b = Parameter("W", shape=(H, H)), Parameter("U", shape=(D, H)), Parameter("V", shape=(H, M)), Parameter("b")
@@ -38,6 +38,7 @@ x, h, z, y = (
     Intermediate("z", shape=(H,)),
     Intermediate("y", shape=(M,)),
 )
+
 t, label = Target("t", shape=(H,)), Label("label")
 w, n, s, v, a = Parameter("w"), Input("n1", "n_1"), State("s"), Intermediate("v"), Target("t")
 QUANTITIES = (w, W, U, V, b, n, x, s, h, v, z, y, a, t, label)
@@ -90,7 +91,7 @@ OWN_LAST_STEPS = {
 def test_a_last_step_that_looks_back_differently_is_proved_whatever_is_displayed(cell, steps):
     derivation = write_derivation(cell, steps)
     source = print_network(derivation)
-    assert certify(derivation, source)
+    assert certified(derivation, source)
     assert "if T > 1:" in source  # nothing before the first step is touched where T = 1
 
 

@@ -15,11 +15,11 @@ from sympy import Eq, tanh
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.network_code import print_network
-from derive.certify.code import draw_numbers
-from derive.certify.fast import check_fast
 from derive.language.errors import CellError, CertificateError
+from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
+from tests.certifying import check_module, numbers_for
 from tests.test_random_cells import REFUSED, cells
 
 NAMES = (
@@ -47,7 +47,7 @@ def modules(name) -> tuple[ModuleType, ModuleType]:
 def numbers(name, N, T, dtype=np.float64):
     """Weights, inputs and targets."""
     plain, _ = modules(name)
-    parameters, X, t, _ = draw_numbers(shipped(name), plain, N, T, np.random.default_rng(1))
+    parameters, X, t, _ = numbers_for(shipped(name), plain, N, T, 1)
     if t.dtype.kind == "f":
         t = t.astype(dtype)
     return plain.Parameters(*(np.asarray(weight, dtype)[()] for weight in parameters)), X.astype(dtype), t
@@ -182,7 +182,11 @@ def test_input_products_of_different_sources_are_computed_each_by_itself():
     quantities = (U, V, A, W, W2, x, e, h, t, z, q, z2, q2)
     cell = Cell("two_sources", "Two sources", quantities, equations, h[T], mean(total((h[T] - t) ** 2)))
     derivation = write_derivation(cell)
-    check_fast(cell, print_network(derivation), print_network_fast(derivation))
+    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
+
+
+def check_fast(derivation: Derivation, network: str, fast: str) -> None:
+    check_module(derivation, {"network.py": network, "network_fast.py": fast}, "network_fast.py")
 
 
 @pytest.mark.parametrize("name", ["vanilla_rnn", "gru", "logistic"])
@@ -198,7 +202,7 @@ def test_a_wrong_line_of_the_fast_module_is_refused(name):
             if re.match(rf"\s*({re.escape(right)}|totals\.\w+{re.escape(right)})", line):
                 changed = [*lines[:position], line.replace(right, slip, 1), *lines[position + 1 :]]
                 with pytest.raises(CertificateError), np.errstate(all="ignore"):
-                    check_fast(cell, plain, "\n".join(changed).replace("import add,", "import add, subtract,"))
+                    check_fast(derivation, plain, "\n".join(changed).replace("import add,", "import add, subtract,"))
                 tried += 1
     assert tried > 8
 
@@ -211,7 +215,7 @@ def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
     except CellError as error:
         assume(REFUSED not in str(error))
         raise
-    check_fast(cell, print_network(derivation), print_network_fast(derivation))
+    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
 
 
 def test_modules_that_import_one_another_run_without_files():

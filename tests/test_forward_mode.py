@@ -27,10 +27,7 @@ from derive import (
 )
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
-from derive.certify.code import check_beside
 from derive.certify.gradient import check_against_diff, is_zero
-from derive.certify.jacobian import check_jacobian
 from derive.language.operations import BatchMean, Total
 from derive.language.quantities import N
 from derive.mathematics import forward_mode
@@ -39,6 +36,7 @@ from derive.mathematics.least_squares import squared
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.unroll import loss_of_steps, right_hand_sides
 from derive.output.cell_files import find_cells
+from tests.certifying import certified, check_module
 
 a, b, w, v = (Parameter(name) for name in "abwv")
 x, t, s, c = Input("x"), Target("t"), State("s"), State("c")
@@ -148,10 +146,11 @@ def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps):
 def test_every_equation_and_every_line_is_certified(cell):
     derivation = write_derivation(cell)
     source, jacobian = print_network(derivation), print_jacobian(derivation)
-    certificate = certify(derivation, source, {"jacobian.py": jacobian})
+    certificate = certified(derivation, source, {"jacobian.py": jacobian})
     assert len(certificate["equations"]) == len(derivation.equations)
-    assert certificate["code"]["proved equal to it"] == ["jacobian.py"]
-    assert check_jacobian(cell, source, jacobian)["relative bound"] == 1e-12
+    (entry,) = (each for each in certificate["code"] if each["code"] == "jacobian.py")
+    assert entry["relative bound"] == 1e-12
+    assert all(f"the column of {weight}" in entry["checked"] for weight in cell.parameters)
 
 
 def test_the_proof_is_an_induction_down_from_the_last_step(derivation):
@@ -184,8 +183,7 @@ def test_a_line_of_the_module_with_its_sign_flipped_is_refused(derivation):
             continue
         wrong = jacobian[: found.start()] + f"{target} = -({value})" + jacobian[found.end() :]
         with pytest.raises(CertificateError, match=r"jacobian\.py"):
-            check_jacobian(derivation.cell, source, wrong)
-            check_beside(derivation.cell, source, "jacobian.py", {"jacobian.py": wrong})
+            check_module(derivation, {"network.py": source, "jacobian.py": wrong}, "jacobian.py")
             pytest.fail(f"not refused: {line}")
 
 

@@ -22,10 +22,10 @@ from derive import (
     softplus,
 )
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
 from derive.language.functions import FUNCTIONS
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
+from tests.certifying import certified
 
 W, x, z, s, t = Parameter("W"), Input("x"), Intermediate("z"), State("s"), Target("t")
 
@@ -46,7 +46,7 @@ def cell_of(function) -> Cell:
 @pytest.mark.parametrize("function", FUNCTIONS, ids=str)
 def test_a_cell_that_uses_the_function_is_certified(function):
     derivation = write_derivation(cell_of(function))
-    certificate = certify(derivation, print_network(derivation))
+    certificate = certified(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
 
 
@@ -74,7 +74,7 @@ def erf(z):
     real = np.vectorize(math.erf)(np.real(z))
     return real + 1j * np.imag(z) * 2 / np.sqrt(np.pi) * np.exp(-np.real(z) ** 2) if np.iscomplexobj(z) else real
 """
-    assert certify(derivation, source.replace("import numpy as np\n", "import math\n\nimport numpy as np\n") + own)
+    assert certified(derivation, source.replace("import numpy as np\n", "import math\n\nimport numpy as np\n") + own)
 
 
 @pytest.mark.parametrize("function", [logistic, softplus, logistic_cross_entropy], ids=str)

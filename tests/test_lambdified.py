@@ -11,9 +11,9 @@ import pytest
 from derive import cells
 from derive.backends.numpy.lambdified import Lambdified
 from derive.backends.numpy.network_code import print_network
-from derive.certify.code import draw_numbers
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
+from tests.certifying import numbers_for
 
 NAMES = [module.name for module in pkgutil.iter_modules(cells.__path__)]
 
@@ -23,7 +23,7 @@ def test_what_runs_in_memory_is_what_the_module_does(name):
     cell = importlib.import_module(f"derive.cells.{name}").cell
     derivation = write_derivation(cell)
     network, functions = load(print_network(derivation), name), Lambdified(derivation)
-    parameters, X, t, rates = draw_numbers(cell, network, 3, 4, np.random.default_rng(0))
+    parameters, X, t, rates = numbers_for(cell, network, 3, 4)
     trace = network.forward(parameters, X)
     value, gradient = network.value_and_gradient(parameters, X, t)
     our_value, our_gradient = functions.value_and_gradient(functions.Parameters(*parameters), X, t)
@@ -44,6 +44,6 @@ def test_what_runs_in_memory_is_what_the_module_does(name):
 def test_it_says_what_the_module_says_of_wrong_targets():
     derivation = write_derivation(importlib.import_module("derive.cells.lstm").cell)
     functions = Lambdified(derivation)
-    parameters, X, _, _ = draw_numbers(derivation.cell, functions, 3, 4, np.random.default_rng(0))
+    parameters, X, _, _ = numbers_for(derivation.cell, functions, 3, 4)
     with pytest.raises(ValueError, match=r"one row a sequence, \(3, 4\); its shape is \(3,\)"):
         functions.loss(parameters, X, np.zeros(3))

@@ -30,13 +30,13 @@ from derive import (
     total,
 )
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
 from derive.language.operations import BatchSum, Softmax
 from derive.language.quantities import Product, Quantity
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import SUBSTITUTE
 from derive.program.loading import load
+from tests.certifying import certified
 
 D, H, M = (Dimension(name) for name in "DHM")
 Wx, Wh, b = Parameter("Wx", shape=(D, H)), Parameter("Wh", shape=(H, H)), Parameter("b", shape=(H,))
@@ -67,6 +67,7 @@ gates = (
     Eq(z[k], logistic(x[k] @ Wx + h[k - 1] @ Wh + b)),
     Eq(r[k], logistic(x[k] @ Ux + h[k - 1] @ Uh + d)),
 )
+
 CELLS = {
     "tanh and an output map": described(zero, recurrence, Eq(y[T], h[T] @ V + e)),
     "two gates and a product entry by entry": described(
@@ -193,7 +194,7 @@ def complex_step(loss, weights, X, t) -> list[np.ndarray]:
 
 
 def test_it_is_certified(derivation):
-    certificate = certify(derivation, print_network(derivation))
+    certificate = certified(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
 
 
@@ -209,7 +210,7 @@ SPECIAL = {
 @pytest.mark.parametrize(("quantities", "equations", "loss"), SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(quantities, equations, loss):
     derivation = write_derivation(Cell("rows", "A cell of rows", quantities, equations, y[T], loss))
-    certify(derivation, print_network(derivation))
+    certified(derivation, print_network(derivation))
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)

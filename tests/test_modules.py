@@ -27,10 +27,10 @@ from derive import (
 )
 from derive.backends.numpy.lambdified import Lambdified
 from derive.backends.numpy.network_code import print_network
-from derive.certify.code import check_code
 from derive.language.quantities import N
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load
+from tests.certifying import check_network
 
 D, H, M = (Dimension(name) for name in "DHM")
 w, a, x, s, t = Parameter("w"), Parameter("a"), Input("x"), State("s"), Target("t")
@@ -70,7 +70,7 @@ TARGETS = {
 
 @pytest.mark.parametrize("cell", TARGETS.values(), ids=TARGETS)
 def test_the_gradient_is_right_however_the_loss_uses_the_target(cell):
-    check_code(cell, print_network(write_derivation(cell)))
+    check_network(cell, print_network(write_derivation(cell)))
 
 
 def test_the_number_of_classes_is_that_of_the_scores():
@@ -218,4 +218,4 @@ def test_a_quantity_may_be_called_like_something_inside_a_helper(name):
         recurrence = Eq(kept[k], own * kept[k - 1] + x[k])
         loss = mean((kept[T] - t) ** 2)
         cell = Cell("tried", "A cell", (own, x, kept, t), (Eq(kept[0], 0), recurrence), kept[T], loss)
-        check_code(cell, print_network(write_derivation(cell)))
+        check_network(cell, print_network(write_derivation(cell)))

@@ -10,13 +10,13 @@ from sympy import Eq, Rational, cos, exp, sin, tanh
 
 from derive import Cell, Example, Input, Intermediate, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
 from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.mathematics.derivation import Derivation, Table
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from tests.certifying import certified
 
 W, U, b, start = Parameter("W"), Parameter("U"), Parameter("b"), Parameter("start", "w_0")
 x, z, y = Input("x"), Intermediate("z"), Intermediate("y")
@@ -110,7 +110,7 @@ def agrees_with_python(derivation: Derivation, step, loss=squared) -> None:
 @pytest.mark.parametrize(("cell", "step"), WORKING.values(), ids=WORKING)
 def test_a_cell_is_derived_and_certified_and_runs(cell, step):
     derivation = write_derivation(cell)
-    certificate = certify(derivation, print_network(derivation))
+    certificate = certified(derivation, print_network(derivation))
     assert len(certificate["equations"]) == len(derivation.equations)
     agrees_with_python(derivation, step)
 
@@ -118,7 +118,7 @@ def test_a_cell_is_derived_and_certified_and_runs(cell, step):
 @pytest.mark.parametrize(("cell", "loss"), LOSS_CELLS.values(), ids=LOSS_CELLS)
 def test_a_loss_is_derived_and_certified_and_runs(cell, loss):
     derivation = write_derivation(cell)
-    certify(derivation, print_network(derivation))
+    certified(derivation, print_network(derivation))
     agrees_with_python(derivation, lambda s, x, W, U: s * W + x * U, loss)
 
 
@@ -178,13 +178,13 @@ def test_two_states_are_certified():
     derivation = write_derivation(
         described(zero, Eq(c[0], 1), Eq(c[k], c[k - 1] * U + x[k] * s[k - 1]), Eq(s[k], s[k - 1] * W + c[k]))
     )
-    certify(derivation, print_network(derivation))
+    certified(derivation, print_network(derivation))
     assert {adjoint.latex for adjoint in derivation.backward.adjoints.values()} == {r"\delta^{s}", r"\delta^{c}"}
 
 
 def test_a_last_step_of_its_own_is_certified():
     derivation = write_derivation(described(zero, inner, Eq(s[k], tanh(z[k])), Eq(s[T], z[T])))
-    certify(derivation, print_network(derivation))
+    certified(derivation, print_network(derivation))
 
 
 SPECIAL = {
@@ -209,7 +209,7 @@ SPECIAL = {
 @pytest.mark.parametrize("cell", SPECIAL.values(), ids=SPECIAL)
 def test_a_special_cell_is_certified(cell):
     derivation = write_derivation(cell)
-    certify(derivation, print_network(derivation))
+    certified(derivation, print_network(derivation))
 
 
 TREES = {

@@ -10,14 +10,14 @@ import pytest
 from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
-from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.data_sums_code import print_descent, print_moments
 from derive.backends.numpy.modules import print_example
 from derive.backends.numpy.network_code import print_network
-from derive.certify.certificate import certify
-from derive.certify.code import check_beside
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
+from tests.certifying import certified, check_module
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")
 
@@ -98,12 +98,26 @@ def named_alike() -> Cell:
     )
 
 
-@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike()], ids=lambda cell: cell.name)
+def summed() -> Cell:
+    """One whose factor is 1: its bias adds up to T times itself."""
+    w, bias = Parameter("w"), Parameter("b")
+    x, s, t = Input("x"), State("s"), Target("t")
+    return Cell(
+        name="summed",
+        title="A sum of inputs",
+        quantities=(w, bias, x, s, t),
+        equations=(Eq(s[0], 0), Eq(s[k], s[k - 1] + w * x[k] + bias)),
+        output=s[T],
+        loss=mean((s[T] - t) ** 2),
+    )
+
+
+@pytest.mark.parametrize("cell", [biased(), one_weight(), named_alike(), summed()], ids=lambda cell: cell.name)
 def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
     assert set(others) == ({"closed_form.py"} if cell.name == "biased" else {"closed_form.py", "moments.py"})
-    assert certify(derivation, network, others)["code"]["proved equal to it"] == sorted(others)
+    assert [each["code"] for each in certified(derivation, network, others)["code"]] == ["network.py", *others]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -259,7 +273,9 @@ def test_the_certificate_finds_a_changed_line(linear, sources, name):
         code, _, number = right.rpartition("  # ")
         changed = [*lines[:i], f"{left}{equals}1.0625 * ({code})  # {number}", *lines[i + 1 :]]
         with pytest.raises(CertificateError, match=name):
-            check_beside(linear.cell, network, name, {**others, name: "\n".join(changed)}, example)
+            check_module(
+                linear, {"network.py": network, "example.py": example, **others, name: "\n".join(changed)}, name
+            )
 
 
 @pytest.mark.parametrize("factor", [Rational(1, 2), Rational(1, 3), Rational(-1, 2), Rational(2, 3), 2, -1])

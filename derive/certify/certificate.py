@@ -1,44 +1,49 @@
 """Proves a derivation against what did not produce it, and says so in a certificate.
 
-| what            | against                                                 | how exactly     | where       |
-|-----------------|---------------------------------------------------------|-----------------|-------------|
-| the gradient    | SymPy's `diff` of the nested loss, in a cell of numbers | symbolically    | `gradient`  |
-| every equation  | both sides on their own, derivatives taken numerically  | 30 digits       | `equations` |
-| network.py      | the cell, interpreted, and the complex step of its loss | 1e-12, relative | `code`      |
-| network_fast.py | network.py                                              | 1e-12, relative | `fast`      |
-| jacobian.py     | the complex step of its residuals, network.py           | 1e-12, relative | `jacobian`  |
+| what                 | against                                                 | how exactly      | where        |
+|----------------------|---------------------------------------------------------|------------------|--------------|
+| every equation       | the steps for which what is in it is defined            | for T = 1 … 6    | `definedness` |
+| the gradient         | SymPy's `diff` of the nested loss, in a cell of numbers | symbolically     | `gradient`   |
+| every equation       | both sides on their own, derivatives taken numerically  | 30 digits        | `equations`  |
+| how often terms occur | the paths, walked one by one                           | exactly          | `paths`      |
+| the code             | the cell, interpreted, and its numerical derivatives    | 1e-12, relative  | `candidate`  |
 
 The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from derive.certify.code import CODE_BOUND, COMPLEX_STEP, check_beside, check_code
+from derive.certify.candidate import Candidate, Descent, check_candidate, check_descent, samples_for
+from derive.certify.definedness import check_definedness
 from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
+from derive.certify.paths import check_repeats
 from derive.language.errors import CertificateError, DeriveError
 from derive.mathematics.derivation import Derivation
 
 
 def certify(
-    derivation: Derivation, source: str, others: Mapping[str, str] | None = None, example: str | None = None
+    derivation: Derivation, candidates: Iterable[Candidate] = (), descents: Iterable[Descent] = ()
 ) -> dict[str, Any]:
     """Checks everything and returns the certificate, ready for JSON; the same derivation gives the same one.
 
     Args:
         derivation: What to check.
-        source: Its generated module, the text of network.py.
-        others: The texts of the modules beside it that compute the same another way, by file name.
-        example: The text of example.py, which some of these import.
+        candidates: The code that was printed from it, ready to run.
+        descents: The code that trains by itself.
 
     Raises:
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
     cell = derivation.cell
+    with in_one_line(f"cell {cell.name!r}, the ranges"):
+        ranges = check_definedness(derivation)
+    with in_one_line(f"cell {cell.name!r}, the terms that repeat"):
+        repeats = check_repeats(derivation)
     points = points_for(derivation)
     gradient: dict[str, Any] = {}
     if cell.is_scalar:
@@ -53,22 +58,21 @@ def certify(
     for equation in derivation.equations:
         with in_one_line(f"cell {cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}"):
             equations.append(check_equation(equation, points))
-    with in_one_line(f"cell {cell.name!r}, network.py"):
-        shapes = check_code(cell, source)
-    for name in others or {}:
-        with in_one_line(f"cell {cell.name!r}, {name}"):
-            check_beside(cell, source, name, others or {}, example)
+    code = []
+    samples = samples_for(cell) if (candidates := tuple(candidates)) else []
+    for candidate in candidates:
+        with in_one_line(f"cell {cell.name!r}, {candidate.name}"):
+            code.append(check_candidate(candidate, samples))
+    for descent in descents:
+        with in_one_line(f"cell {cell.name!r}, {descent.name}"):
+            code.append(check_descent(cell, descent))
     return {
         "cell": cell.name,
         **({"gradient": gradient} if gradient.get("steps") else {}),
+        "ranges": ranges,
+        "terms that repeat": repeats,
         "equations": equations,
-        "code": {
-            "statement": "loss and predict equal the interpreted cell, value_and_gradient the complex-step derivative",
-            "step": COMPLEX_STEP,
-            "relative bound": CODE_BOUND,
-            "shapes N, T": [list(shape) for shape in shapes],
-            **({"proved equal to it": sorted(others)} if others else {}),
-        },
+        "code": code,
     }
 
 

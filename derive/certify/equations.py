@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import mpmath
 import numpy as np
 from sympy import Symbol
 
-from derive.certify.points import fitting_point, is_real, random_point, starts, with_rates
-from derive.language.cell import Cell
-from derive.language.errors import CellError, CertificateError
-from derive.language.evaluate import Point
-from derive.language.points import NUDGE, example_point
+from derive.certify.points import fitting_sample, indices, no_derivative, special_samples
+from derive.language.arithmetic import FixedPoint, NoRealNumberError
+from derive.language.errors import CertificateError
+from derive.language.evaluate import Point, with_equal_axes
+from derive.language.points import example_point
 from derive.language.quantities import T, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.rules import ADJOINT, LOCAL_PARTIAL, Relation
@@ -31,35 +30,19 @@ def points_for(derivation: Derivation) -> dict[str, list[Point]]:
     them for every two of them.
     """
     cell = derivation.cell
-    unrolled = fitting_point(cell, derivation.steps, sequences=2, seed=1)
+    slopes = [equation for equation in derivation.equations if equation.rule == LOCAL_PARTIAL and equation.over]
+    unrolled = fitting_sample(cell, derivation.steps, 2, seed=1, formulas=slopes)
     # What holds for k = T - 2, …, 1 is seen at T = 3 first; the points must not hang on how many steps are displayed.
     shapes = ((1, 2), (2, 3), (3, 3), (6, 2)) if cell.is_scalar else ((1, 3), (2, 2), (3, 2))
-    rolled = [fitting_point(cell, steps, sequences, seed=steps) for steps, sequences in shapes]
+    rolled = [fitting_sample(cell, steps, sequences, steps, slopes) for steps, sequences in shapes]
     if cell.is_scalar:
-        special = [random_point(cell, 4, 2, seed=10, weight=weight) for weight in (0, -1, 2)]
-        rolled += [point for point in special if is_real(point) and has_slopes(derivation, point)]
+        rolled += special_samples(cell, 4, 2, seed=10, weights=(0, -1, 2), formulas=slopes)
     if derivation.steps <= MOST_WRITTEN_OUT:
         rolled.append(unrolled)
-    points = {"unrolled": [unrolled], "rolled": rolled, "example": []}
+    points = {"unrolled": [unrolled.point], "rolled": [sample.point for sample in rolled], "example": []}
     if cell.worked_example is not None and cell.worked_example.solution:
-        example = example_point(cell, cell.worked_example, mpmath.mpmathify, mpmath.mpf(NUDGE))
-        points["example"] = [with_rates(example, random.Random(0))]
+        points["example"] = [example_point(cell, cell.worked_example, FixedPoint(), unrolled.numbers.rates)]
     return points
-
-
-def has_slopes(derivation: Derivation, point: Point) -> bool:
-    """Whether the partial derivatives exist at a point; that of a root of a weight does not where it is zero."""
-    slopes = [equation for equation in derivation.equations if equation.rule == LOCAL_PARTIAL and equation.over]
-    try:
-        values = [
-            point.value(side, index)
-            for equation in slopes
-            for index in indices(equation, point)
-            for side in (equation.lhs, equation.rhs)
-        ]
-    except ZeroDivisionError:
-        return False
-    return not any(isinstance(number, mpmath.mpc) for value in values for number in np.ravel(value))
 
 
 def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dict[str, Any]:
@@ -82,27 +65,12 @@ def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dic
         chosen = points["rolled"]
     else:
         chosen = points["unrolled"]
-    compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, point))
+    compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, {T: point.steps}))
     if compared == 0:
         raise CertificateError(
             f"equation ({equation.number}) {equation.lhs} = {equation.rhs} was never evaluated: no point fits"
         )
     return {**entry, "checked": f"both sides agree to {DIGITS} digits", "values": compared}
-
-
-def indices(equation: Equation, point: Point) -> Iterator[dict[Symbol, int]]:
-    """Every choice of the indices for which an equation holds, those that depend on others after them."""
-
-    def choose(chosen: dict[Symbol, int], left: tuple[Any, ...]) -> Iterator[dict[Symbol, int]]:
-        if not left:
-            yield chosen
-            return
-        over, *others = left
-        first, last = (int(point.value(end, chosen)) for end in (over.first, over.last))
-        for value in range(last, first + 1) if over.backwards else range(first, last + 1):
-            yield from choose({**chosen, over.index: value}, tuple(others))
-
-    yield from choose({}, equation.over)
 
 
 def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> int:
@@ -113,37 +81,32 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
     """
     claim = f"equation ({equation.number}) {equation.lhs} = {equation.rhs}"
     try:
-        left, right = (np.asarray(point.value(side, index), dtype=object) for side in (equation.lhs, equation.rhs))
-    except ZeroDivisionError as error:
+        left, right = (point.value(side, index) for side in (equation.lhs, equation.rhs))
+    except (ZeroDivisionError, NoRealNumberError) as error:  # a root of s[0] - 1e-24, say
         raise no_derivative(point.cell, claim) from error
-    left, right = map(np.ravel, np.broadcast_arrays(left, right))
+    except (ArithmeticError, ValueError) as error:
+        raise CertificateError(f"cell {point.cell.name!r}, {claim}: {error}") from error
+    left, right = (each.ravel() for each in np.broadcast_arrays(*with_equal_axes(left, right)))
+    exactly = point.arithmetic.exactly
     for ours, theirs in zip(left, right, strict=True):
-        if agree(ours, theirs):
+        if agree(ours, theirs, point.arithmetic.number(1)):
             continue
-        if isinstance(ours, mpmath.mpc) or isinstance(theirs, mpmath.mpc):  # a root of s[0] - 1e-28, say
-            raise no_derivative(point.cell, claim)
         where = ", ".join(
             [f"T = {point.steps}", f"N = {point.sequences}"]
             + [f"{name} = {value}" for name, value in index.items()]
-            + [f"{weight} = {_short(point.given[weight])}" for weight in point.cell.parameters]
+            + [f"{weight} = {_short(point, point.given[weight])}" for weight in point.cell.parameters]
         )
-        both = f"{mpmath.nstr(ours, DIGITS)}, right {mpmath.nstr(theirs, DIGITS)}"
+        both = f"{mpmath.nstr(exactly(ours), DIGITS)}, right {mpmath.nstr(exactly(theirs), DIGITS)}"
         text = f"{claim}: left {both}, at {where}"
         raise CertificateError(f"cell {point.cell.name!r}, {' '.join(text.split())}")
     return len(left)
 
 
-def no_derivative(cell: Cell, claim: str) -> CellError:
-    """The error for a formula that divides by zero where the cell itself is a real number."""
-    problem = f"the derivative does not exist{starts(cell)}"
-    return CellError(cell.name, claim, problem, "start elsewhere, or keep what is divided or under a root from 0")
+def agree(ours: int, theirs: int, one: int) -> bool:
+    """Whether two fixed-point numbers are alike to `DIGITS` digits."""
+    return bool(abs(ours - theirs) * 10**DIGITS <= max(one, abs(ours), abs(theirs)))
 
 
-def agree(ours: Any, theirs: Any) -> bool:
-    """Whether two numbers are alike to `DIGITS` digits; a number that is none agrees with nothing."""
-    with mpmath.workdps(2 * DIGITS):
-        return bool(abs(ours - theirs) <= mpmath.mpf(10) ** -DIGITS * max(1, abs(ours), abs(theirs)))
-
-
-def _short(value: Any) -> str:
-    return mpmath.nstr(value, 8) if np.ndim(value) == 0 else str([mpmath.nstr(entry, 4) for entry in np.ravel(value)])
+def _short(point: Point, value: Any) -> str:
+    numbers = [mpmath.nstr(point.arithmetic.exactly(number), 8) for number in value.flat]
+    return numbers[0] if len(numbers) == 1 else str(numbers)

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from itertools import combinations_with_replacement
 
 import mpmath
-from sympy import Add, Expr, Matrix, Rational, S, Sum, Tuple, diag, expand, eye, floor, solve, sqrt, sympify
+from sympy import Add, Expr, Matrix, Rational, S, Sum, Tuple, diag, expand, eye, floor, solve, sqrt
 
+from derive.language.arithmetic import FRACTIONS, FixedPoint
 from derive.language.cell import Cell
 from derive.language.errors import CellError, CertificateError
 from derive.language.exact import exact
 from derive.language.example import Example
 from derive.language.operations import Determinant, Eigenvalue, Hessian, Rounded, SpectralRadius, Total, UpdateJacobian
-from derive.language.points import NUDGE, example_point
+from derive.language.points import example_point
 from derive.language.quantities import LOSS, LearningRate, Parameter, T, k
 from derive.mathematics.closed_form import Affine, batch_sum, j, pull_out
 from derive.mathematics.derivation import Backward, Equation
@@ -88,15 +89,15 @@ def write_hessian_at_solution(
     Raises:
         CellError: The gradient is not zero there, so it is no solution.
     """
-    point = example_point(cell, example, sympify, nudge=None)
-    nudged = example_point(cell, example, mpmath.mpmathify, mpmath.mpf(NUDGE))
+    point = example_point(cell, example, FRACTIONS)
+    nudged = example_point(cell, example, FixedPoint())
     for weight, equation in gradients.items():
         # Asked of the loss itself: a mistake of the derivation is not to be taken for one of the example.
-        slope = nudged.value(Total(LOSS, weight))
+        slope = nudged.number(Total(LOSS, weight))
         if abs(slope) > mpmath.mpf(10) ** -30:
             problem = f"the derivative with respect to {weight} is {mpmath.nstr(slope, 6)} there, not 0"
             raise CellError(cell.name, "example, solution", problem, "give weights at which the loss is smallest")
-        if (derived := point.value(equation.rhs)) != 0:
+        if (derived := point.number(equation.rhs)) != 0:
             raise CertificateError(
                 f"cell {cell.name!r}, equation ({equation.number}): it is {derived} at the example's solution, not 0"
             )
@@ -112,7 +113,7 @@ def write_hessian_at_solution(
         H=Hessian(*cell.parameters),
         solution=", ".join(f"${weight.latex} = {example.solution[weight.name]:g}$" for weight in cell.parameters),
     )
-    entries = {pair: point.value(formula) for pair, (_, formula) in second.items()}
+    entries = {pair: point.number(formula) for pair, (_, formula) in second.items()}
     size = range(len(cell.parameters))
     pairs = [[tuple(sorted((p, q))) for q in size] for p in size]
     matrix = Matrix([[entries[cell.parameters[p], cell.parameters[q]] for p, q in row] for row in pairs])

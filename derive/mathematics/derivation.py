@@ -267,6 +267,8 @@ class Derivation:
         backward: Those that the gradient runs.
         update: Those of gradient descent, one a parameter.
         staged: The same gradient in the order of the fast code.
+        repeats: In how many products of the unrolled gradient each adjoint occurs that is counted, by what it is the
+            adjoint of; for the loss, how many products there are.
         one_pass: Those that read the data once, where the recurrence is affine.
         moments: Those that need no data but some sums, where the loss is a polynomial too.
         tangents: Those of forward mode, where the loss is one of least squares.
@@ -280,6 +282,7 @@ class Derivation:
     backward: Backward
     update: tuple[Equation, ...]
     staged: Staged
+    repeats: Mapping[Expr, int]
     one_pass: OnePass | None = None
     moments: Moments | None = None
     tangents: Tangents | None = None

@@ -22,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sympy import Expr
+
 from derive.language.cell import Cell
 from derive.language.errors import UsageError
 from derive.language.operations import BatchMean
-from derive.language.quantities import LearningRate, Parameter, k
+from derive.language.quantities import LOSS, LearningRate, Parameter, k
 from derive.mathematics.closed_form import Affine, affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.mathematics.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
 from derive.mathematics.derivation import (
@@ -48,9 +50,9 @@ from derive.mathematics.one_pass import adds_up, write_one_pass
 from derive.mathematics.paths import LocalPartials, find_paths, number_of_paths, write_chain, write_local_partials
 from derive.mathematics.recurrence import differentiate, name_adjoints
 from derive.mathematics.repeating import (
+    count_products,
     find,
     mark,
-    number_of_products,
     operations_named,
     operations_written_out,
     write_occurrences,
@@ -81,7 +83,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger = Ledger()
     forward = _write_cell(cell, ledger)
     unrolled = _write_unrolled(cell, steps, forward, ledger)
-    local = _write_chain_rule(cell, steps, forward, unrolled, ledger)
+    local, repeats = _write_chain_rule(cell, steps, forward, unrolled, ledger)
     backward = _write_adjoints(cell, forward, local, ledger)
     solved = _write_closed_form(cell, forward, backward, local, ledger)
     ledger.section("Gradient descent")
@@ -92,7 +94,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
     second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
     sections = with_symbols(ledger.close())
-    return Derivation(cell, steps, sections, forward, backward, update, staged, one_pass, moments, *second)
+    return Derivation(cell, steps, sections, forward, backward, update, staged, repeats, one_pass, moments, *second)
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
@@ -122,7 +124,8 @@ def _write_unrolled(cell: Cell, steps: int, forward: Forward, ledger: Ledger) ->
 
 def _write_chain_rule(
     cell: Cell, steps: int, forward: Forward, unrolled: tuple[Equation, ...], ledger: Ledger
-) -> LocalPartials:
+) -> tuple[LocalPartials, Mapping[Expr, int]]:
+    """Writes the chain rule out as far as the cell allows, and counts what repeats in it."""
     if cell.is_scalar:
         ledger.section("The chain rule at every state")
         ledger.remark(
@@ -149,27 +152,29 @@ def _write_chain_rule(
     adjoints = name_adjoints(cell)
     if not cell.is_scalar or number_of_paths(cell, steps) > 1:
         ledger.section("The terms that repeat")
+        counts = count_products(cell, steps)
         ledger.remark(
             """By the chain rule the gradient is a sum over all paths from the loss to a use of a weight. Written out
             for {steps} steps it would be {count} products. Many begin alike: with the derivative of the loss with
             respect to something that a step computes, its adjoint. In how many products each adjoint would occur:""",
             steps=str(steps),
-            count=str(number_of_products(cell, steps)),
+            count=str(counts[LOSS]),
         )
-        write_occurrences(cell, adjoints, steps, ledger)
+        write_occurrences(counts, adjoints, steps, ledger)
         ledger.remark("Each is computed once instead, from those that come after it.")
-        return local
+        return local, counts
     tree = find_paths(cell, steps)
     longest = find(tree)
     written = write_chain(cell, steps, local, tree, lambda path: mark(path, longest, adjoints), unrolled, ledger)
+    counts = {LOSS: len(tree.paths)} | {term.at: term.occurrences for term in longest.values()}
     if not longest:
-        return local
+        return local, counts
 
     ledger.section("The terms that repeat")
     ledger.remark(
         """Two paths that start alike share the product so far. Every product that at least two of the {count} paths
         above begin with gets a name. In each path the longest of them is marked; it contains the shorter ones.""",
-        count=str(len(tree.paths)),
+        count=str(counts[LOSS]),
     )
     write_terms(longest, adjoints, steps, written, ledger)
     ledger.remark(
@@ -178,7 +183,7 @@ def _write_chain_rule(
         before=str(operations_written_out(tree)),
         after=str(operations_named(tree, longest)),
     )
-    return local
+    return local, counts
 
 
 def _write_adjoints(cell: Cell, forward: Forward, local: LocalPartials, ledger: Ledger) -> Backward:

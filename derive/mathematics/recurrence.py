@@ -16,6 +16,7 @@ from derive.language.quantities import (
     At,
     Parameter,
     Quantity,
+    State,
     T,
     atoms_of,
     bare_of,
@@ -82,7 +83,8 @@ def differentiate(cell: Cell, forward: Forward, local: LocalPartials, ledger: Le
     learnt = [state for state, value in cell.initial.items() if bare_of(value)]
     definitions: dict[Quantity, Equation] = {}
     for q, adjoint in adjoints.items():
-        place, over = (k, (Range(k, S.Zero if q in learnt else S.One, T),)) if q in cell.step else (T, ())
+        first = S.Zero if isinstance(q, State) else S.One  # the proof of forward mode asks for that of the start
+        place, over = (k, (Range(k, first, T),)) if q in cell.step else (T, ())
         definitions[q] = ledger.equation(adjoint[place], Total(LOSS, q[place]), ADJOINT, over=over)
     every_step = {source.lhs.quantity: source for source in forward.step}
     last_step = every_step | {source.lhs.quantity: source for source in forward.last}

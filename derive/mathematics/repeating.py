@@ -15,7 +15,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, S
 
 from derive.language.cell import Cell
 from derive.language.operations import Marked
-from derive.language.quantities import Adjoint, At, Quantity, bare_of, indexed_of, k
+from derive.language.quantities import LOSS, Adjoint, At, Quantity, indexed_of, k
 from derive.mathematics.derivation import Equation
 from derive.mathematics.ledger import Ledger
 from derive.mathematics.paths import Node, Path, Tree
@@ -128,27 +128,37 @@ def write_terms(
     ledger.table(("name", "written out", "occurs"), tuple(rows))
 
 
-def continuations(cell: Cell, steps: int) -> dict[At, int]:
-    """How many paths lead from each quantity on to a use of a weight: so often its adjoint occurs, written out."""
-    counts: dict[At, int] = {state[0]: len(bare_of(value)) for state, value in cell.initial.items()}
+def count_products(cell: Cell, steps: int) -> dict[Expr, int]:
+    """In how many products each adjoint would occur if the gradient were written out, and how many there are.
+
+    A product is a path from the loss to a use of a weight. Those through a quantity are all ways to it, each with all
+    ways on from it.
+
+    Returns:
+        The number for each quantity at each step, and for the loss that of all products.
+    """
+    rights: dict[Expr, Expr] = {state[0]: value for state, value in cell.initial.items()}
     for step in range(1, steps + 1):
-        for left, right in right_hand_sides(cell, step, steps).items():
-            on = sum(counts.get(part, 0) for part in indexed_of(right))
-            counts[left] = on + sum(right.has(weight) for weight in cell.parameters)
-    return counts
+        rights |= right_hand_sides(cell, step, steps)
+    rights[LOSS] = loss_of_steps(cell, steps)
+    onwards: dict[Expr, int] = {}
+    for left, right in rights.items():
+        uses = sum(right.has(weight) for weight in cell.parameters)
+        onwards[left] = uses + sum(onwards.get(part, 0) for part in indexed_of(right))
+    ways: Counter[Expr] = Counter({LOSS: 1})
+    for left, right in reversed(rights.items()):
+        for part in indexed_of(right):
+            ways[part] += ways[left]
+    return {left: ways[left] * onwards[left] for left in rights}
 
 
-def number_of_products(cell: Cell, steps: int) -> int:
-    """How many paths lead from the loss to a use of a weight."""
-    counts = continuations(cell, steps)
-    return sum(counts.get(atom, 0) for atom in indexed_of(loss_of_steps(cell, steps)))
-
-
-def write_occurrences(cell: Cell, adjoints: Mapping[Quantity, Adjoint], steps: int, ledger: Ledger) -> None:
-    """Tabulates how often each adjoint would occur if the gradient were written out, one column a step."""
-    counts = continuations(cell, steps)
-    columns = [step for step in range(steps, 0, -1) if not elided(step, steps)]
-    rows = [(adjoint[k], *(str(counts.get(q[step], "")) for step in columns)) for q, adjoint in adjoints.items()]
+def write_occurrences(
+    counts: Mapping[Expr, int], adjoints: Mapping[Quantity, Adjoint], steps: int, ledger: Ledger
+) -> None:
+    """Tabulates how often each adjoint would occur if the gradient were written out, one column per step."""
+    first = 0 if any(counts.get(q[0]) for q in adjoints) else 1
+    columns = [step for step in range(steps, first - 1, -1) if not elided(step, steps)]
+    rows = [(adjoint[k], *(str(counts.get(q[step]) or "") for step in columns)) for q, adjoint in adjoints.items()]
     ledger.table(("", *(f"$k = {step}$" for step in columns)), tuple(reversed(rows)))
 
 

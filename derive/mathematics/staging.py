@@ -45,7 +45,8 @@ class _Passes:
     def __init__(self, cell: Cell, forward: Forward, backward: Backward, ledger: Ledger) -> None:
         self._cell, self._forward, self._backward, self._ledger = cell, forward, backward, ledger
         own = cell.has_own_last_step
-        self._everywhere = (Range(k, S.One, T - 1 if own else T),)
+        self._last = T - 1 if own else T  # the last step has equations of its own
+        self._everywhere = (Range(k, S.One, self._last),)
         self._named: dict[Expr, Shorthand] = {}
         self._put_in: dict[int, tuple[Equation, ...]] = {}  # the equations of the adjoints that are put into another
         self._known: set[Quantity] = set()  # the adjoints that need none of a later step
@@ -93,12 +94,14 @@ class _Passes:
             self._inputs(),
         )
 
-    def _restate(self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = ()) -> Equation:
-        """The equation itself where its right-hand side is still the same, else a new one."""
+    def _restate(
+        self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = (), over: tuple[Range, ...] | None = None
+    ) -> Equation:
+        """The equation itself where its right-hand side is still the same, else a new one, over `over` if given."""
         if right == equation.rhs:
             return equation
         uses = (equation, *self._put_in.get(equation.number, ()), *uses)
-        return self._ledger.equation(equation.lhs, right, STAGED, uses, equation.over)
+        return self._ledger.equation(equation.lhs, right, STAGED, uses, equation.over if over is None else over)
 
     def _inputs(self) -> tuple[Equation, ...]:
         """The derivative with respect to the input of a step, at k and, where it differs, at T."""
@@ -113,8 +116,10 @@ class _Passes:
 
         uses = (definition, *(e for e in self._forward.step if x[k] in indexed_of(e.rhs)))
         at_k, at_T = flow(k, cell.step), flow(T, cell.last_step)
-        every = self._ledger.equation(adjoint[k], self._again(at_k), ADJOINT_STEP, uses, self._everywhere)
-        if at_T == at_k.subs(k, T) and not cell.has_own_last_step:
+        alike = at_T == at_k.subs(k, T) and not cell.has_own_last_step
+        over = (Range(k, S.One, T if alike else T - 1),)
+        every = self._ledger.equation(adjoint[k], self._again(at_k), ADJOINT_STEP, uses, over)
+        if alike:
             return (every,)
         return every, self._ledger.equation(adjoint[T], at_T, ADJOINT_STEP, uses)
 
@@ -129,13 +134,13 @@ class _Passes:
         self._taken.add(name)
         return name
 
-    def _name(self, stem: str, latex: str, value: Expr, meaning: str) -> Shorthand:
-        """A new name for `value`, an expression at step k."""
+    def _name(self, stem: str, latex: str, value: Expr, meaning: str, last: Expr) -> Shorthand:
+        """A new name for `value`, an expression at step k = 1 … last."""
         name = self._free_name(stem)
         count = name.removeprefix(stem).removeprefix("_")
         if count:
             latex = f"{latex[:-1]},{count}}}" if latex.endswith("}") else f"{latex}^{{({count})}}"
-        shorthand = Shorthand(name, latex, meaning, ((value, S.One, T),), k, form_of(value).shape)
+        shorthand = Shorthand(name, latex, meaning, ((value, S.One, last),), k, form_of(value).shape)
         self._named[value] = shorthand
         return shorthand
 
@@ -161,7 +166,9 @@ class _Passes:
                 ):
                     of = min(indexed_of(call), key=str).quantity
                     meaning = f"{type(call).__name__} that is used again backwards"
-                    q = self._name(f"{type(call).__name__}_{of.name}", rf"\phi^{{{of.latex}}}", call, meaning)
+                    q = self._name(
+                        f"{type(call).__name__}_{of.name}", rf"\phi^{{{of.latex}}}", call, meaning, self._last
+                    )
                     named = self._ledger.equation(q[k], call, AGAIN, (equation,), self._everywhere)
                     equations.append((named, call))
             equations.append((equation, self._again(equation.rhs)))
@@ -201,9 +208,10 @@ class _Passes:
             if mine == S.Zero:
                 run.append(self._restate(equation, right))
                 continue
-            part = self._name(f"{q.name}_input", self._tilde(q), mine, f"what the input adds to ${q.latex}$")
+            meaning = f"what the input adds to ${q.latex}$"
+            part = self._name(f"{q.name}_input", self._tilde(q), mine, meaning, self._last)
             hoisted.append(self._ledger.equation(part[k], mine, HOIST, (equation,), self._everywhere))
-            run.append(self._restate(equation, part[k] + rest, (hoisted[-1],)))
+            run.append(self._restate(equation, part[k] + rest, (hoisted[-1],), self._everywhere))
         return tuple(hoisted), tuple(run), tuple(outputs)
 
     def _tilde(self, q: Quantity) -> str:
@@ -344,7 +352,7 @@ class _Passes:
         if value not in self._named:
             of = owner.lhs.quantity.of
             latex = rf"\lambda^{{{of.latex}}}" if len(self._backward.adjoints) > 1 else r"\lambda"
-            q = self._name(f"slope_{of.name}", latex, value, f"a factor in the adjoint of ${of.latex}$")
+            q = self._name(f"slope_{of.name}", latex, value, f"a factor in the adjoint of ${of.latex}$", T)
             bulk.append(self._ledger.equation(q[k], value, IN_BULK, (owner,), (Range(k, S.One, T),)))
         return self._named[value][k + 1 if ahead else k]
 

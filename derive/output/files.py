@@ -15,15 +15,15 @@ from pathlib import Path, PurePosixPath
 
 from ruff import find_ruff_bin
 
-from derive.backends.numpy.data_sums_code import print_closed_form, print_descent, print_moments
+from derive.backends.numpy.adapter import candidates_of
+from derive.backends.numpy.closed_form_code import print_closed_form
+from derive.backends.numpy.data_sums_code import print_descent, print_moments
 from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.modules import print_example, print_task_example
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.templating import render
 from derive.certify.certificate import certify
-from derive.certify.fast import check_fast
-from derive.certify.jacobian import check_jacobian
 from derive.documents.figures import draw
 from derive.documents.html import print_html
 from derive.documents.markdown import print_markdown
@@ -68,10 +68,13 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     }
     fast = formatted(print_network_fast(derivation))
     example = example_of(cell)
-    certificate = certify(derivation, source, others, example)
-    certificate["fast code"] = check_fast(cell, source, fast)
-    if "jacobian.py" in others:
-        certificate["Jacobian"] = check_jacobian(cell, source, others["jacobian.py"])
+    modules = {
+        "network.py": source,
+        **({"example.py": example} if example and cell.worked_example else {}),
+        **others,
+        "network_fast.py": fast,
+    }
+    certificate = certify(derivation, *candidates_of(derivation, modules))
     texts = {
         "__init__.py": formatted(render("output/templates/cell_init.py.j2", {"cell": cell})),
         "network.py": source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from derive.backends.numpy.adapter import candidates_of
 from derive.backends.numpy.lambdified import Lambdified
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.templating import render
@@ -47,5 +48,5 @@ def derive(cell: Cell, steps: int = STEPS) -> ShownDerivation:
         CertificateError: A proof does not go through, or a check does not hold.
     """
     plain = write_derivation(cell, steps)
-    certify(plain, print_network(plain))
+    certify(plain, *candidates_of(plain, {"network.py": print_network(plain)}))
     return ShownDerivation(**{each.name: getattr(plain, each.name) for each in fields(plain)})

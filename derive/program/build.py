@@ -11,6 +11,7 @@ from sympy import Symbol as SympySymbol
 
 from derive.language import operations
 from derive.language.functions import FUNCTIONS
+from derive.language.names import name_of_tangent
 from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import (
     LOSS,
@@ -25,8 +26,10 @@ from derive.language.quantities import (
     Product,
     Quantity,
     State,
+    T,
     Target,
     Transpose,
+    atoms_of,
     varies_by_sequence,
 )
 from derive.language.shapes import form_of
@@ -44,6 +47,7 @@ from derive.program.nodes import (
     Let,
     Literal,
     Loop,
+    Part,
     Reduce,
     Ref,
     Role,
@@ -80,6 +84,7 @@ class Scope:
     def __init__(self, namer: Namer) -> None:
         self._namer = namer
         self._symbols: dict[Expr, Symbol] = {}
+        self._places: dict[Expr, Ref | Part] = {}
         self._sizes: dict[Dimension, str] = {}
 
     def declare(
@@ -156,10 +161,42 @@ class Scope:
             return self.gradient(expression.args[1])
         return self.loss() if expression == LOSS else self.declare(expression)
 
-    def place(self, left: Expr) -> Ref:
+    def tangent(self, quantity: Quantity, weight: Parameter) -> Symbol:
+        """The symbol of dq_k/dW."""
+        derivative = operations.Total(quantity, weight)
+        if derivative not in self._symbols:
+            name = self._namer.name(name_of_tangent(quantity.name, weight.name))
+            meaning = f"derivative of {quantity.name} with respect to {weight.name}"
+            self._symbols[derivative] = Symbol(name, self.type(quantity), Role.TANGENT, STEPS, meaning)
+        return self._symbols[derivative]
+
+    def local(
+        self, name: str, kind: Type, role: Role = Role.LOCAL, *, meaning: str = "", steps: Size | None = None
+    ) -> Symbol:
+        """A symbol that is no quantity of the derivation, or one of them in another form.
+
+        Args:
+            name: What it should be called in code.
+            kind: What it is made of.
+            role: What it is.
+            meaning: A few words.
+            steps: How many rows it has, where it has one per step.
+        """
+        return Symbol(self._namer.name(name), kind, role, steps, meaning, name)
+
+    def put(self, expression: Expr, place: Ref | Part) -> None:
+        """Says where a quantity, a step of one or a derivative is that has no symbol of its own: a column, a row."""
+        self._places[expression] = place
+
+    def place(self, left: Expr) -> Ref | Part:
         """Where the left-hand side of an equation is."""
+        if left in self._places:
+            return self._places[left]
         if isinstance(left, At):
             return Ref(self.of(left.quantity), self.size(left.index))
+        if isinstance(left, operations.Total) and isinstance(left.args[0], At):
+            at, weight = left.args
+            return Ref(self.tangent(at.quantity, weight), self.size(at.index))
         return Ref(self.of(left))
 
 
@@ -185,9 +222,9 @@ class Builder:
         return Let(self.scope.place(left), self.expression(right), (equation.number,))
 
     def loop(self, equations: Iterable[Equation], kind: Kind = Kind.SCAN) -> Loop:
-        """Equations that hold for the same steps, as a loop over them."""
+        """Equations of a step as a loop over the steps for which all hold: that is all but the last, if some do not."""
         equations = tuple(equations)
-        over = equations[0].over[0]
+        over = next((each.over[0] for each in equations if each.over[0].last != T), equations[0].over[0])
         body = tuple(map(self.let, equations))
         return Loop(
             over.index.name, self.scope.size(over.first), self.scope.size(over.last), over.backwards, kind, body
@@ -216,10 +253,8 @@ class Builder:
             NotImplementedError: There is no node for a part of it.
         """
         match expression:
-            case At():
+            case At() | operations.Total() | Quantity():
                 return self.scope.place(expression)
-            case operations.Total() | Quantity():
-                return Ref(self.scope.of(expression))
             case operations.Marked():
                 return self.expression(expression.expression)
             case Integer() | Rational():
@@ -281,12 +316,22 @@ class Builder:
         return value
 
     def _power(self, power: Pow) -> Expression:
+        if power.exp.free_symbols and not atoms_of(power.exp):
+            return self._power_of_steps(*power.args)
         base = self.expression(power.base)
         if power.exp == S.NegativeOne:
             return Call("divide", (Literal(Fraction(1)), base))
         if power.exp == S.Half:
             return Call("sqrt", (base,))
         return Call("power", (base, self.expression(power.exp)))
+
+    def _power_of_steps(self, base: Expr, exponent: Expr) -> Expression:
+        """A power from 0 up whose exponent depends on steps; SymPy makes 2^(j - T) of (1/2)^(T - j)."""
+        steps = self.scope.size(exponent)
+        _, largest = min(steps.terms, key=lambda term: term[0] != "T")
+        if largest < 0:
+            base, steps = 1 / base, steps * -1
+        return Call("power", (self.expression(base), Dim(steps)))
 
     def _matrix_product(self, product: Product) -> Expression:
         left, right = product.args

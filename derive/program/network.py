@@ -157,7 +157,7 @@ def _forward(derivation: Derivation, build: Builder, parameters: Record, trace: 
     at_T: dict[Quantity, Expr] = {equation.lhs.quantity: equation.rhs for equation in forward.last}
     if last_differs:
         # Then the last step is computed by itself, all of it: what holds at every step holds there, too.
-        body.append(_up_to_the_last(build.loop(forward.step)))
+        body.append(build.loop(forward.step))
         at_T |= {e.lhs.quantity: e.rhs.subs(e.over[0].index, T) for e in forward.step if e.lhs.quantity not in own}
         numbered = {e.lhs.quantity: e for e in (*forward.step, *forward.last)}
         lets = {q: build.let(numbered[q]) if q in own else build.at(numbered[q], T) for q in at_T}
@@ -166,10 +166,6 @@ def _forward(derivation: Derivation, build: Builder, parameters: Record, trace: 
         lets = {equation.lhs.quantity: build.let(equation) for equation in forward.last}
     body += (lets[q] for q in in_computing_order(at_T, cell.quantities))
     return Function("forward", (parameters, *inputs), (trace,), tuple(body), "Runs the network over all steps.")
-
-
-def _up_to_the_last(loop: Loop) -> Loop:
-    return Loop(loop.index, loop.first, Size.of("T") - 1, False, Kind.SCAN, loop.body)
 
 
 def in_computing_order(rights: dict[Quantity, Expr], declared: Iterable[Quantity]) -> tuple[Quantity, ...]:
@@ -186,7 +182,7 @@ def _loss(derivation: Derivation, build: Builder, parameters: Record, trace: Rec
     """The loss: of the last step, or summed over all."""
     equation, scope = derivation.forward.loss, build.scope
     targets = tuple(scope.of(target) for target in derivation.cell.targets)
-    place, numbers = scope.place(LOSS), (equation.number,)
+    place, numbers = Ref(scope.loss()), (equation.number,)
     if isinstance(equation.rhs, Sum):
         index, first, last = equation.rhs.limits[0]
         term = Add(place, build.expression(equation.rhs.function), numbers)

@@ -46,14 +46,14 @@ def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tu
     Wx, Wrec = parameters
     sequences, targets, dtype = as_data(X, t, parameters)
     N, T = sequences.shape
+    factors = np.zeros((2, T), dtype)
     j = np.arange(1, T + 1)
-    of_u = power(Wrec, T - j)  # (62)
+    factors[0, j - 1] = power(Wrec, T - j)  # (62)
     j = np.arange(1, T)
-    of_v = (T - j) * power(Wrec, T - j - 1)  # (63)
+    factors[1, j - 1] = (T - j) * power(Wrec, T - j - 1)  # (63)
     value: Number = 0
-    gradient_Wx: Number = 0
-    gradient_Wrec: Number = 0
-    factors = one_a_row(T, dtype, of_u, of_v)
+    gradient_Wx = 0
+    gradient_Wrec = 0
     for first in range(0, N, CHUNK):
         u, v = sums_over_time(sequences[first : first + CHUNK], factors)
         t = targets[first : first + CHUNK].astype(dtype, copy=False)
@@ -61,16 +61,8 @@ def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tu
         delta_T = 2 / N * (s_T - t)  # (25)
         value += 1 / N * np.sum((s_T - t) ** 2)  # (3)
         gradient_Wx += delta_T @ u  # (65)
-        gradient_Wrec += Wx * delta_T @ v  # (66)
+        gradient_Wrec += Wx * (delta_T @ v)  # (66)
     return value, Parameters(gradient_Wx, gradient_Wrec)
-
-
-def one_a_row(T: int, dtype: np.dtype[Any], *factors: Array) -> Array:
-    """Lists of factors f(1), …, f(T) as the rows of a matrix; a shorter list is zero at the last steps."""
-    matrix = np.zeros((len(factors), T), dtype)
-    for row, factor in zip(matrix, factors, strict=True):
-        row[: len(factor)] = factor
-    return matrix
 
 
 def sums_over_time(sequences: Array, factors: Array) -> Array:

@@ -38,7 +38,7 @@ def residuals_and_jacobian(parameters: Parameters, X: ArrayLike, t: ArrayLike) -
     trace = forward(parameters, X)
     Wrec = parameters.Wrec
     x, s = trace.x, trace.s
-    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    T, N, dtype = len(x) - 1, x.shape[1], x.dtype
     t = as_targets(t, (N,), dtype)
     ds_dWx = np.zeros((T + 1, N), dtype)
     ds_dWrec = np.zeros((T + 1, N), dtype)
@@ -101,6 +101,6 @@ def loss_of(residuals: Array) -> Number:
 def gradient_of(residuals: Array, jacobian: Array) -> Parameters:
     """The derivative of the loss with respect to every weight, from the residuals and their Jacobian."""
     N = len(residuals)
-    gradient_Wx = 2 / N * residuals @ jacobian[:, 0]  # (75)
-    gradient_Wrec = 2 / N * residuals @ jacobian[:, 1]  # (76)
+    gradient_Wx = 2 / N * (residuals @ jacobian[:, 0])  # (75)
+    gradient_Wrec = 2 / N * (residuals @ jacobian[:, 1])  # (76)
     return Parameters(gradient_Wx, gradient_Wrec)

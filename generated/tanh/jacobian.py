@@ -38,7 +38,7 @@ def residuals_and_jacobian(parameters: Parameters, X: ArrayLike, t: ArrayLike) -
     trace = forward(parameters, X)
     Wrec, Wy = parameters.Wrec, parameters.Wy
     x, s, y = trace.x, trace.s, trace.y
-    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    T, N, dtype = len(x) - 1, x.shape[1], x.dtype
     t = as_targets(t, (N,), dtype)
     ds_dWx = np.zeros((T + 1, N), dtype)
     ds_dWrec = np.zeros((T + 1, N), dtype)
@@ -68,8 +68,8 @@ def residuals_and_jacobian(parameters: Parameters, X: ArrayLike, t: ArrayLike) -
 def residuals_of(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Array:
     """The residuals without their derivatives, which are most of the work."""
     trace = forward(parameters, X)
-    s, y = trace.s, trace.y
-    T, N, dtype = len(s) - 1, s.shape[1], s.dtype
+    y = trace.y
+    T, N, dtype = len(y) - 1, y.shape[1], y.dtype
     t = as_targets(t, (N,), dtype)
     residuals: Array = y[T] - t  # (86)
     return residuals
@@ -104,7 +104,7 @@ def loss_of(residuals: Array) -> Number:
 def gradient_of(residuals: Array, jacobian: Array) -> Parameters:
     """The derivative of the loss with respect to every weight, from the residuals and their Jacobian."""
     N = len(residuals)
-    gradient_Wx = 2 / N * residuals @ jacobian[:, 0]  # (91)
-    gradient_Wrec = 2 / N * residuals @ jacobian[:, 1]  # (92)
-    gradient_Wy = 2 / N * residuals @ jacobian[:, 2]  # (93)
+    gradient_Wx = 2 / N * (residuals @ jacobian[:, 0])  # (91)
+    gradient_Wrec = 2 / N * (residuals @ jacobian[:, 1])  # (92)
+    gradient_Wy = 2 / N * (residuals @ jacobian[:, 2])  # (93)
     return Parameters(gradient_Wx, gradient_Wrec, gradient_Wy)

@@ -1,4 +1,4 @@
-"""Prints the modules that need no recurrence: closed_form.py, moments.py and descent.py, each line an equation."""
+"""Prints the modules that need no data: moments.py and descent.py, each line an equation."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner, sympify
+from sympy import Add, Expr, Integer, Pow, S, Sum, expand, horner
 
 from derive.backends.numpy.numpy_code import Code
 from derive.backends.templating import render
+from derive.language.arithmetic import FRACTIONS
 from derive.language.cell import Cell
 from derive.language.evaluate import Point
 from derive.language.exact import exact
-from derive.language.operations import BatchMean, BatchSum
 from derive.language.points import example_point
 from derive.language.quantities import Abbreviation, At, N, Quantity, T
 from derive.mathematics.closed_form import j, m
@@ -56,46 +56,6 @@ def steps_of(total: Sum) -> str:
     """The values of a sum's index, as an array."""
     index, first, last = total.limits[0]
     return f"{index} = np.arange({text(first)}, {text(last + 1)})"
-
-
-def print_closed_form(derivation: Derivation) -> str | None:
-    """The module that reads the data once; nothing where the cell has no closed form.
-
-    Returns:
-        Its source, not yet formatted.
-    """
-    form, cell = derivation.one_pass, derivation.cell
-    if form is None:
-        return None
-    atom = cell.inputs[0][j]
-    factors, of_data = [], []
-    for equation in form.sums:
-        total, name = equation.rhs, equation.lhs.name
-        weights = text(total.function.diff(atom) if total.has(atom) else total.function)
-        if weights == "1":
-            weights = "np.ones(T)"  # a sum of the inputs alone
-        factors.append(steps_of(total))
-        if total.has(atom):
-            of_data.append(name)
-            factors.append(f"of_{name} = {weights}  # ({equation.number})")
-        else:
-            factors.append(f"{name} = np.sum({weights})  # ({equation.number})")
-    loss = derivation.forward.loss
-    share = loss.rhs.replace(BatchMean, lambda inside: BatchSum(inside) / N)
-    lines = [
-        *(f"{text(each.lhs)} = {text(each.rhs)}  # ({each.number})" for each in (form.last, form.start)),
-        f"value += {text(share)}  # ({loss.number})",
-        *(f"{text(each.lhs)} += {text(each.rhs)}  # ({each.number})" for each in form.gradients.values()),
-    ]
-    fields = {
-        "cell": cell,
-        "factors": factors,
-        "names": in_a_row(of_data),
-        "of_names": ", ".join(f"of_{name}" for name in of_data),
-        "lines": lines,
-        **named(cell),
-    }
-    return render("backends/numpy/templates/closed_form.py.j2", fields)
 
 
 def named(cell: Cell) -> dict[str, Any]:
@@ -171,7 +131,7 @@ def print_descent(derivation: Derivation) -> str | None:
     if example is None or form is None:
         return None
     # Of the point only the data are used; an example has weights to start from, and not always a solution.
-    point = example_point(cell, replace(example, solution=example.start), sympify, nudge=None)
+    point = example_point(cell, replace(example, solution=example.start), FRACTIONS)
     known = {equation.lhs: spelt_out(equation.rhs, point) for equation in (*form.polynomials, form.squares)}
     factor = {form.of_factor.lhs: form.of_factor.rhs} if form.of_factor else {}
     moves = []
@@ -192,8 +152,8 @@ def print_descent(derivation: Derivation) -> str | None:
 def spelt_out(expression: Expr, point: Point) -> Expr:
     """A polynomial with the moments of the data at a point put in, exactly."""
     if not isinstance(expression, Sum):
-        return point.value(expression)
+        return point.number(expression)
     index, first, last = expression.limits[0]
     places = range(int(first.subs(T, point.steps)), int(last.subs(T, point.steps)) + 1)
     terms = (expression.function.subs(index, place) for place in places)
-    return Add(*(term.xreplace({atom: point.value(atom) for atom in term.atoms(At)}) for term in terms))
+    return Add(*(term.xreplace({atom: point.number(atom) for atom in term.atoms(At)}) for term in terms))

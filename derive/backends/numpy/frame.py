@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from derive.backends.numpy.printer import HELPERS, Printer, tuple_of
 from derive.program.network import Network
 from derive.program.nodes import Fill, Function, Record, Role, Statement, Symbol
+from derive.program.types import NUMBER
 from derive.program.walk import Place, free
 
 FIXED = frozenset(
@@ -63,6 +64,16 @@ class Frame:
             or (isinstance(each, Record) and each == self._network.trace)
         ]
 
+    def results(self, name: str) -> str:
+        """What a function returns, by name."""
+        return ", ".join(each.name for each in self._functions[name].results)
+
+    @property
+    def helpers(self) -> list[str]:
+        """The functions that NumPy does not have, of those that the program calls."""
+        called = {each for function in self._functions.values() for each in free(function.body).functions}
+        return [name for name in HELPERS if name in called]
+
     def passed(self, name: str) -> str:
         """The arguments of a call of a function from one whose own have their usual names."""
         usual = {getattr(self._network.names, field): field for field in self._network.names._fields}
@@ -78,14 +89,18 @@ class Frame:
         """A function's lines: what it unpacks, the sizes, and the program's own."""
         function = self._functions[name]
         records = [each for each in function.parameters if isinstance(each, Record)]
-        printer = Printer(records, dtype=self._network.names.dtype)
+        # The type of one array by itself is told, as NumPy does not tell that of what it computes.
+        types = {each: "Array" for each in function.results if isinstance(each, Symbol) and each.type != NUMBER}
+        printer = Printer(records, dtype=self._network.names.dtype, types=types if len(function.results) == 1 else {})
         return [*self._header(function, records), *printer.lines(function.body)]
 
     def _header(self, function: Function, records: Iterable[Record]) -> list[str]:
         network, used = self._network, free(function.body)
         read = set(used.read)
-        inputs = [each for each in function.parameters if isinstance(each, Symbol) and each.role == Role.INPUT]
-        targets = [each for each in function.parameters if isinstance(each, Symbol) and each.role == Role.TARGET]
+        alone = [each for each in function.parameters if isinstance(each, Symbol)]
+        inputs = [each for each in alone if each.role == Role.INPUT]
+        targets = [each for each in alone if each.role == Role.TARGET]
+        others = [each for each in alone if each not in (*inputs, *targets)]
         wanted = {*used.sizes} | ({network.names.dtype} if _fills(function) else set())
         if read & set(targets):
             sizes = (*network.shape_of_targets, *network.classes)
@@ -95,7 +110,7 @@ class Frame:
             read.add(next(field for field in network.trace.fields if field.role == Role.STATE))
         lines = [line for record in records for line in unpack(record, read)]
         lines += (f"{x.name} = time_first({network.names.X}, {network.names.parameters})" for x in inputs)
-        lines += self._sizes(wanted, [*(each for r in records for each in r.fields if each in read), *inputs])
+        lines += self._sizes(wanted, [*(each for r in records for each in r.fields if each in read), *inputs, *others])
         return lines + [f"{t.name} = {self._reading()}" for t in targets if t in read]
 
     def _reading(self) -> str:
@@ -113,6 +128,8 @@ class Frame:
                 known.setdefault("T", f"len({array.name}) - 1")
                 known.setdefault("N", f"{array.name}.shape[1]")
                 known.setdefault(network.names.dtype, f"{array.name}.dtype")
+            elif array.type.batch:
+                known.setdefault("N", f"len({array.name})")
         given = [(array.name, array) for array in sorted(arrays, key=lambda array: array.steps is None)]
         given += [(f"{network.parameters.name}.{field.field}", field) for field in network.parameters.fields]
         given += [(f"{network.trace.name}.{field.field}", field) for field in network.trace.fields]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from sympy import Dummy, Expr
 
 from derive.backends.numpy.frame import FIXED, Frame
-from derive.backends.numpy.printer import HELPERS, Printer, tuple_of
+from derive.backends.numpy.printer import Printer, tuple_of
 from derive.backends.templating import render
 from derive.language.operations import BatchMean
 from derive.language.quantities import N, Quantity, k
 from derive.mathematics.derivation import Derivation
 from derive.program.network import Network, network
 from derive.program.nodes import Symbol
-from derive.program.walk import free
 
 TYPES = {"parameters": "Parameters", "trace": "Trace", "adjoints": "Adjoints", "X": "ArrayLike", "t": "ArrayLike"}
 """The type of each thing that is passed to a function."""
@@ -34,7 +33,6 @@ def print_network(derivation: Derivation) -> str:
     x, target, output = cell.inputs[0], cell.targets[0], cell.output
     frame = Frame(program)
     printer = Printer()
-    functions = {name for function in program.module.functions for name in free(function.body).functions}
     adjoint_of = {adjoint.of: adjoint for adjoint in derivation.backward.adjoints.values()}
     states = {state.name: adjoint_of[state].name for state in cell.states}
     types = {getattr(names, field): kind for field, kind in TYPES.items()}
@@ -71,7 +69,7 @@ def print_network(derivation: Derivation) -> str:
                 "X": ("N", "T", *sizes_of(x)),
                 "t": ("N", *(["T"] if cell.target_at_every_step else []), *sizes_of(target)),
             },
-            "helpers": [name for name in HELPERS if name in functions],
+            "helpers": frame.helpers,
             "labels": target.role == "label",
             "X_shape": in_words(x, at_every_step=True),
             "t_shape": in_words(target, at_every_step=cell.target_at_every_step),

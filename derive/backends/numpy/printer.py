@@ -26,6 +26,7 @@ from derive.program.nodes import (
     Expression,
     Fill,
     Identity,
+    Kind,
     Let,
     Literal,
     Loop,
@@ -35,6 +36,7 @@ from derive.program.nodes import (
     Ref,
     Role,
     RowWise,
+    Run,
     Select,
     Solve,
     Statement,
@@ -44,7 +46,8 @@ from derive.program.nodes import (
     When,
 )
 from derive.program.sizes import Size
-from derive.program.types import type_of
+from derive.program.types import NUMBER, type_of
+from derive.program.walk import free
 
 
 class Binding(IntEnum):
@@ -95,6 +98,7 @@ class Printer:
     Args:
         records: What a function is given; those that are not unpacked are read as `record.field`.
         dtype: What the type of the numbers is called in the functions that make arrays.
+        types: The types of symbols, where the line that gives them a value tells it.
         numbered: Whether the equations' numbers stand behind the lines.
     """
 
@@ -103,8 +107,17 @@ class Printer:
     functions: ClassVar[Mapping[str, str]] = FUNCTIONS
     """Those that the library has."""
 
-    def __init__(self, records: Iterable[Record] = (), *, dtype: str = "dtype", numbered: bool = True) -> None:
-        self._dtype, self._numbered = dtype, numbered
+    def __init__(
+        self,
+        records: Iterable[Record] = (),
+        *,
+        dtype: str = "dtype",
+        types: Mapping[Symbol, str] | None = None,
+        numbered: bool = True,
+    ) -> None:
+        self._dtype, self._types, self._numbered = dtype, types or {}, numbered
+        self._bulk = ""
+        """The index of the loop whose steps are written as arrays."""
         self._fields = {field: record for record in records if not record.unpacked for field in record.fields}
 
     # --- statements ---
@@ -116,17 +129,36 @@ class Printer:
     def _statement(self, statement: Statement) -> list[str]:
         match statement:
             case Let(target, value, of):
-                return [f"{self.text(target)} = {self.text(value)}{self._numbers(of)}"]
+                return [f"{self._target(target)} = {self.text(value)}{self._numbers(of)}"]
             case Add(target, value, of):
-                return [f"{self.text(target)} += {self.text(value)}{self._numbers(of)}"]
+                added = self.text(value)
+                if self._bulk and not _mentions(target, self._bulk):
+                    added = f"np.sum({added})"
+                return [f"{self.text(target)} += {added}{self._numbers(of)}"]
             case Fill(Ref(symbol)):
                 return [self._fill(symbol)]
             case When(condition, body):
                 return [f"if {self.text(condition)}:", *self._indented(body)]
+            case Run(function, arguments, results):
+                given, made = (
+                    ", ".join(each.name if isinstance(each, Record) else self.text(Ref(each)) for each in several)
+                    for several in (arguments, results)
+                )
+                return [f"{made} = {function}({given})"]
+            case Loop(index, first, last, False, Kind.ALL, body) if not self._bulk and _is_of_numbers(body, index):
+                self._bulk = index
+                lines = [f"{index} = np.arange({first}, {last + 1})", *self.lines(body)]
+                self._bulk = ""
+                return lines
             case Loop(index, first, last, reverse, _, body):
                 end = last - 1 if reverse else last + 1
                 return [f"for {index} in range({first}, {end}{', -1' if reverse else ''}):", *self._indented(body)]
         raise NotImplementedError(f"no code for {type(statement).__name__}; add a case to {type(self).__name__}")
+
+    def _target(self, target: Ref | Part) -> str:
+        if isinstance(target, Ref) and isinstance(target.symbol, Symbol) and target.symbol in self._types:
+            return f"{self.text(target)}: {self._types[target.symbol]}"
+        return self.text(target)
 
     def _indented(self, body: Iterable[Statement]) -> list[str]:
         return [f"    {line}" for line in self.lines(body)]
@@ -138,9 +170,9 @@ class Printer:
         shape = self.shape(symbol)
         if shape:
             return f"{symbol.name} = np.zeros({tuple_of(shape)}, {self._dtype})"
-        # NumPy's mean is of another type than 0.
-        is_loss = isinstance(symbol, Symbol) and symbol.role == Role.LOSS
-        return f"{symbol.name}: Number = 0" if is_loss else f"{symbol.name} = 0"
+        # NumPy's mean and sum are of another type than 0.
+        is_reduced = isinstance(symbol, Symbol) and symbol.role in (Role.LOSS, Role.LOCAL)
+        return f"{symbol.name}: Number = 0" if is_reduced else f"{symbol.name} = 0"
 
     def shape(self, symbol: Symbol | Buffer | View) -> tuple[Size, ...]:
         """The sizes of the axes of a symbol's array."""
@@ -201,6 +233,8 @@ class Printer:
         return f"float({text})"
 
     def _operator(self, call: Call) -> Text:
+        if call.function == "power" and self._bulk and _mentions(call.args[1], self._bulk):
+            return Text(self._applied("power", call.args))
         sign, binding, left, right = OPERATORS[call.function]
         first, second = call.args
         return Text(f"{self.text(first, left)}{sign}{self.text(second, right)}", binding)
@@ -251,10 +285,19 @@ class Printer:
         return Text(f"np.concatenate(({parts}), axis={concat.axis + types[0].batch})")
 
     def _part(self, part: Part) -> Text:
-        inner = type_of(part.of)
-        chosen = str(part.first) if part.size is None else f"{part.first}:{part.first + part.size}"
-        before = ":, " * self._position(part.axis, inner.batch)
-        return Text(f"{self.text(part.of, Binding.ATOM)}[{before}{chosen}]")
+        chain = [part]  # the entry of a row is one index, [2, m]
+        while isinstance(inner := chain[-1].of, Part) and inner.size is None:
+            chain.append(inner)
+        whole = chain[-1].of
+        axes = len(type_of(whole).axes) + type_of(whole).batch
+        indices, kept = [":"] * axes, list(range(axes - len(type_of(whole).axes), axes))
+        for each in reversed(chain):
+            if each.size is None:
+                indices[kept.pop(each.axis)] = str(each.first)
+            else:
+                indices[kept[each.axis]] = f"{each.first}:{each.first + each.size}"
+        last = max(place for place, index in enumerate(indices) if index != ":")
+        return Text(f"{self.text(whole, Binding.ATOM)}[{', '.join(indices[: last + 1])}]")
 
     def _compare(self, compare: Compare) -> Text:
         left, right = (self.text(side, Binding.SUM) for side in (compare.left, compare.right))
@@ -273,6 +316,31 @@ class Printer:
 
     def _transpose(self, transpose: Transpose) -> Text:
         return Text(f"{self._factor(transpose.of)}.T")
+
+
+def _is_of_numbers(body: Iterable[Statement], index: str) -> bool:
+    """Whether a loop in bulk, written without a loop, takes an array of numbers wherever its body takes one number."""
+
+    def numbers(expression: Expression) -> bool:
+        match expression:
+            case Ref() | Part():
+                return type_of(expression) == NUMBER
+            case Call(_, args):
+                return all(map(numbers, args))
+        return isinstance(expression, Literal | Constant | Dim)
+
+    return all(
+        isinstance(each, Let | Add)
+        and numbers(each.target)
+        and numbers(each.value)
+        and (_mentions(each.target, index) or (isinstance(each, Add) and _mentions(each.value, index)))
+        for each in body
+    )
+
+
+def _mentions(expression: Expression, index: str) -> bool:
+    """Whether an expression depends on the index of a loop."""
+    return index in free([expression]).sizes
 
 
 def number(value: Fraction) -> Text:
