@@ -11,8 +11,9 @@ from sympy import Eq, Rational
 
 from derive import Cell, Input, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.closed_form_code import print_closed_form
-from derive.backends.numpy.data_sums_code import print_descent, print_moments
-from derive.backends.numpy.modules import print_example
+from derive.backends.numpy.descent_code import print_descent
+from derive.backends.numpy.examples import print_example
+from derive.backends.numpy.moments_code import print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation

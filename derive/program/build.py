@@ -347,7 +347,8 @@ class Builder:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
             return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
-        factors = self.order.factors(inside)
+        is_square = isinstance(inside, Pow) and inside.exp == 2 and isinstance(inside.base, At | Quantity)
+        factors = [inside.base] * 2 if is_square else self.order.factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):
             left, right = map(self.expression, factors)
             return Dot(left, right, ((BATCH, BATCH),))

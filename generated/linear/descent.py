@@ -21,13 +21,13 @@ def descend(epochs: int = EPOCHS, start: Parameters = START) -> Parameters:
     Wx, Wrec = start
     for _ in range(epochs):
         step_Wx = (
-            Wrec * (-1 / 15 - (2 / 25) * Wrec)
-            + Wx * (1 / 75 + Wrec * (2 / 75 + Wrec * (4 / 75 + Wrec * (4 / 75 + (1 / 25) * Wrec))))
+            Wrec * (-1 / 15 - 2 / 25 * Wrec)
+            + Wx * (1 / 75 + Wrec * (2 / 75 + Wrec * (4 / 75 + Wrec * (4 / 75 + 1 / 25 * Wrec))))
             - 1 / 25
         )  # (76)
         step_Wrec = Wx * (
-            Wx * (1 / 2500 + Wrec * (1 / 625 + Wrec * (3 / 1250 + (3 / 1250) * Wrec))) - 1 / 500 - (3 / 625) * Wrec
+            Wx * (1 / 2500 + Wrec * (1 / 625 + Wrec * (3 / 1250 + 3 / 1250 * Wrec))) - 1 / 500 - 3 / 625 * Wrec
         )  # (77)
-        Wx -= step_Wx
-        Wrec -= step_Wrec
+        Wx = Wx - step_Wx  # (56)
+        Wrec = Wrec - step_Wrec  # (57)
     return Parameters(Wx, Wrec)

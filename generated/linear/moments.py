@@ -83,23 +83,27 @@ class Moments:
         for name, array in (("X", sequences), ("t", targets)):
             if array.dtype.kind not in "biuf":
                 raise ValueError(f"{name} holds real numbers; its dtype is {array.dtype}")
-        products, b, tau = np.zeros((T, T)), np.zeros(T), 0.0
+        products, with_targets, tau = np.zeros((T, T)), np.zeros(T), 0.0
         rows = rows_of_a_block(T)
         for first in range(0, N, rows):
             x = np.asarray(sequences[first : first + rows], np.float64)
-            y = np.asarray(targets[first : first + rows], np.float64)
+            t = np.asarray(targets[first : first + rows], np.float64)
             products += x.T @ x
-            b += y @ x  # (69)
-            tau += float(y @ y)  # (70)
+            with_targets += t @ x
+            tau += t @ t  # (70)
             forget(sequences)
             forget(targets)
             progress(first + len(x), N)
-        # Time runs backwards from here on, so that place i has the power i of the factor.
-        products, b = products[::-1, ::-1], b[::-1]
-        c = np.zeros(2 * T - 1)
-        for i in range(T):
-            c[i : i + T] += products[i]  # (67), (68)
-        return cls(N, T, c, b, tau)
+        c = np.zeros((2 * T - 1,), np.float64)
+        b = np.zeros((T,), np.float64)
+        for m in range(0, T):
+            j = np.arange(T - m, T + 1)
+            c[m] += np.sum(products[j - 1, 2 * T - j - m - 1])  # (67)
+            b[m] = with_targets[T - m - 1]  # (69)
+        for m in range(T, 2 * T - 1):
+            j = np.arange(1, 2 * T - m)
+            c[m] += np.sum(products[j - 1, 2 * T - j - m - 1])  # (68)
+        return cls(N, T, c, b, float(tau))
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both data sets together.
@@ -115,7 +119,7 @@ class Moments:
     def table(self) -> Array:
         """The coefficients of C, B, C_slope, B_slope, one polynomial a row, one power a column."""
         T, c, b = self.T, self.c, self.b
-        table = np.zeros((4, 2 * T - 1))
+        table = np.zeros((4, 2 * T - 1), np.float64)
         m = np.arange(0, 2 * T - 1)
         table[0, m] = c[m]  # (71)
         m = np.arange(0, T)
@@ -191,10 +195,12 @@ def rounding_errors(parameters: Parameters, moments: Moments) -> tuple[float, fl
     """
     Wx, Wrec = map(as_number, parameters)
     N, tau = moments.N, moments.tau
-    C, B, C_slope, B_slope = polynomials(moments.magnitudes, abs(Wrec))
-    Wx, Wrec = map(abs, map(as_number, parameters))
-    terms_of_value = 2 / N * Wx * B + 1 / N * Wx * Wx * C + 1 / N * tau
-    terms_of_gradient = max(2 / N * Wx * C + 2 / N * B, 2 / N * Wx * B_slope + 1 / N * Wx * Wx * C_slope)
+    size_of_factor = abs(Wrec)
+    C, B, C_slope, B_slope = polynomials(moments.magnitudes, size_of_factor)
+    terms_of_value = 1 / N * (abs(Wx) * abs(Wx) * C + tau + 2 * abs(Wx) * B)
+    terms_of_gradient = max(
+        1 / N * (2 * abs(Wx) * C + 2 * B), 1 / N * (abs(Wx) * abs(Wx) * C_slope + 2 * abs(Wx) * B_slope)
+    )
     # The moments themselves are sums over N sequences: within a block they are added eight at a time or more, then
     # the blocks one after the other.
     rows = rows_of_a_block(moments.T)

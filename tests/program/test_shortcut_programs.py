@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from derive.backends.numpy.closed_form_code import closed_form_of, print_closed_form
+from derive.backends.numpy.descent_code import descent_of, print_descent
+from derive.backends.numpy.examples import print_example
 from derive.backends.numpy.jacobian_code import jacobian_of, print_jacobian
+from derive.backends.numpy.moments_code import moments_of, print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.program.interpret import Interpreter
 from derive.program.loading import load_package
-from tests.test_shortcuts import biased
+from tests.test_shortcuts import biased, one_weight
 
 N, T = 5, 6
 
@@ -58,3 +61,46 @@ def test_closed_form(cell):
     found = Interpreter(program.module, {"N": N, "T": T}).run("value_and_gradient", given)
     value, gradient = modules["closed_form.py"].value_and_gradient(parameters, X, t)
     assert list(found.values()) == pytest.approx([value, *gradient], rel=1e-12)
+
+
+@pytest.mark.parametrize("cell", [*find_cells(["linear"]), one_weight()], ids=lambda cell: cell.name)
+def test_moments(cell):
+    derivation = write_derivation(cell)
+    texts = {"network.py": print_network(derivation), "moments.py": print_moments(derivation)}
+    modules = load_package(texts, "net")
+    module = modules["moments.py"]
+    parameters, X, t = drawn(modules["network.py"])
+    program = moments_of(derivation)
+    interpreter = Interpreter(program.module, {"N": N, "T": T})
+    totals = {"products": np.zeros((T, T)), "with_targets": np.zeros(T), "tau": 0.0}
+    totals = interpreter.run("sums_over_sequences", {program.inputs.name: X, program.target.name: t} | totals)
+    found = interpreter.run("moments_of", totals)
+    moments = module.Moments.of(X, t)
+    np.testing.assert_allclose(found["c"], moments.c, rtol=1e-12)
+    np.testing.assert_allclose(found["b"], moments.b, rtol=1e-12)
+    assert totals["tau"] == pytest.approx(moments.tau, rel=1e-14)
+    table = interpreter.run("table_of", found)["table"]
+    np.testing.assert_allclose(table, moments.table, rtol=1e-12)
+    given = parameters._asdict() | totals
+    results = interpreter.run("value_and_gradient", given | {"table": table})
+    value, gradient = module.value_and_gradient(parameters, moments)
+    assert list(results.values()) == pytest.approx([value, *gradient], rel=1e-12)
+    terms = interpreter.run("rounding_errors", given | {"magnitudes": np.abs(table)})
+    printed = module.rounding_errors(parameters, moments)
+    assert terms["terms_of_gradient"] / terms["terms_of_value"] == pytest.approx(printed[1] / printed[0], rel=1e-12)
+    assert terms["terms_of_value"] >= abs(value)
+    assert terms["terms_of_gradient"] >= max(map(abs, gradient))
+
+
+def test_descent():
+    (cell,) = find_cells(["linear"])
+    derivation = write_derivation(cell)
+    texts = {
+        "network.py": print_network(derivation),
+        "example.py": print_example(cell, cell.example),
+        "descent.py": print_descent(derivation),
+    }
+    modules = load_package(texts, "net")
+    start = modules["network.py"].Parameters(0.3, -0.8)
+    found = Interpreter(descent_of(derivation).module, {}).run("descend", start._asdict())
+    assert list(found.values()) == pytest.approx(list(modules["descent.py"].descend(1, start)), rel=1e-14)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import NETWORK
 
-from derive.backends.numpy.data_sums_code import print_moments
 from derive.backends.numpy.jacobian_code import print_jacobian
+from derive.backends.numpy.moments_code import print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.cells import linear, vanilla_rnn
 from derive.mathematics.pipeline import write_derivation

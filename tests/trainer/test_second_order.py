@@ -155,7 +155,7 @@ def test_an_overflow_at_the_start_is_said(second, tmp_path):
 def spoil(package: Package, factor: str) -> None:
     """Multiply the last derivative of the linear cell's loss."""
     path = package.folder / "linear" / "jacobian.py"
-    text, line = path.read_text(encoding="utf-8"), "gradient_Wrec = 2 / N * residuals @ jacobian[:, 1]"
+    text, line = path.read_text(encoding="utf-8"), "gradient_Wrec = 2 / N * (residuals @ jacobian[:, 1])"
     assert text.count(line) == 1
     path.write_text(text.replace(line, f"{line} * ({factor})"), encoding="utf-8")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from derive import CellError
-from derive.backends.numpy.modules import print_task_example
+from derive.backends.numpy.examples import print_task_example
 from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, character_model, lstm
 from derive.mathematics.pipeline import write_derivation

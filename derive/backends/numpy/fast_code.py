@@ -15,8 +15,7 @@ from derive.backends.numpy.fast_calls import Layout
 from derive.backends.numpy.fast_gradients import GradientSums, indented
 from derive.backends.numpy.fast_lines import Block
 from derive.backends.numpy.fast_plan import height, plan
-from derive.backends.numpy.modules import classes_of, shape_of_targets
-from derive.backends.numpy.numpy_code import OWN_OPERATIONS
+from derive.backends.numpy.numpy_code import OWN_OPERATIONS, classes_of, shape_of_targets
 from derive.backends.templating import render
 from derive.language.cell import Cell
 from derive.language.operations import ELEMENTWISE, BatchMean

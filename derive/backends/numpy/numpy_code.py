@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from sympy import Add, Expr, Function, Integer, Max, Mul, Pow, Rational, S, Symbol
 from sympy.printing.printer import Printer
 
+from derive.language.cell import Cell
 from derive.language.operations import (
     ELEMENTWISE,
     BatchMean,
@@ -24,6 +22,7 @@ from derive.language.order import BY_ROLE, Order, is_negative
 from derive.language.quantities import (
     LOSS,
     At,
+    Dimension,
     LearningRate,
     N,
     Product,
@@ -31,11 +30,9 @@ from derive.language.quantities import (
     T,
     Transpose,
     atoms_of,
-    quantity_of,
     varies_by_sequence,
 )
-from derive.language.shapes import Form, form_of
-from derive.program.program import Accumulate, Allocate, Assign, ForTime, Statement, Zero
+from derive.language.shapes import form_of
 
 
 class Code(Printer):
@@ -187,77 +184,16 @@ OWN_OPERATIONS = {Softmax: "softmax", OneHot: "one_hot", SoftmaxCrossEntropy: "s
 """The operations that are functions of a generated module."""
 
 
-def form_of_target(target: Expr) -> Form:
-    """The form of what a line computes: a gradient has that of its weight."""
-    return form_of(target.args[1] if isinstance(target, Total) else target)
+def shape_of_targets(cell: Cell) -> tuple[Expr | int, ...]:
+    """The shape of the targets that a caller passes."""
+    return (N, *([T] if cell.target_at_every_step else []), *cell.targets[0].dimensions)
 
 
-class Lines:
-    """Prints statements, one a line, the equation's number in brackets behind.
+def classes_of(cell: Cell) -> tuple[Dimension | int, ...]:
+    """How many classes a label may name: as many as each row of scores that the loss compares it with has entries.
 
-    Args:
-        code: The printer of expressions.
+    Returns:
+        A size for each kind of row, none where the targets are no labels.
     """
-
-    def __init__(self, code: Code | None = None) -> None:
-        self._code = code or Code()
-
-    def print(self, statements: tuple[Statement, ...]) -> list[str]:
-        """The lines of a block, each indented within it."""
-        return [line for statement in statements for line in self._lines(statement)]
-
-    def _lines(self, statement: Statement | Accumulate) -> list[str]:
-        match statement:
-            case Assign(target, value, number):
-                return [f"{self.text(target)} = {self.text(value)}  # ({number})"]
-            case Accumulate(target, value, number):
-                return [f"{self.text(target)} += {self.text(value)}  # ({number})"]
-            case Zero(target):
-                shape = form_of_target(target).shape
-                if not shape:
-                    # NumPy's mean is of another type than 0.
-                    return [f"{self.text(target)}: Number = 0" if target == LOSS else f"{self.text(target)} = 0"]
-                return [f"{self.text(target)} = np.zeros({as_tuple(shape)}, dtype)"]
-            case Allocate(quantity):
-                return [f"{quantity.name} = np.zeros({steps_shape(quantity)}, dtype)"]
-            case ForTime(first, last, backwards, body):
-                stop = self.text(last - 1 if backwards else last + 1)
-                span = f"{self.text(first)}, {stop}, -1" if backwards else f"{self.text(first)}, {stop}"
-                return [f"for k in range({span}):", *(f"    {line}" for each in body for line in self._lines(each))]
-
-    def text(self, expression: Expr) -> str:
-        """An expression as code."""
-        return str(self._code.doprint(expression))
-
-
-def uses(statements: Iterable[Statement | Accumulate]) -> set[Expr]:
-    """The quantities, and the symbols T and N, that statements read or write."""
-    found: set[Expr] = set()
-    for statement in statements:
-        match statement:
-            case Assign(target, value) | Accumulate(target, value):
-                touched = [value, target] if isinstance(target, At) else [value]
-                found |= {symbol for part in touched for symbol in part.free_symbols}
-                found |= {quantity_of(atom) for part in touched for atom in atoms_of(part)}
-            case ForTime(first, last, _, body):
-                found |= first.free_symbols | last.free_symbols | uses(body)
-            case Allocate(quantity):
-                found |= {T, N, *quantity.dimensions}
-            case Zero(target):
-                found |= set(form_of_target(target).shape)
-    return found
-
-
-def of_all_steps(quantity: Quantity) -> tuple[Any, ...]:
-    """The shape of the array of all steps and sequences of a quantity."""
-    return T + 1, N, *quantity.dimensions
-
-
-def steps_shape(quantity: Quantity) -> str:
-    """The shape of the array of all steps and sequences of a quantity, as code."""
-    return as_tuple(of_all_steps(quantity))
-
-
-def as_tuple(shape: tuple[Any, ...]) -> str:
-    """A shape as code."""
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    rows = {form_of(entropy.args[0]).shape[0] for entropy in cell.loss.atoms(SoftmaxCrossEntropy)}
+    return tuple(sorted(rows, key=str))
