@@ -63,6 +63,8 @@ def pullback(rhs: Expr, wrt: Expr, adjoint: Expr) -> Expr:
     Returns:
         Zero where `rhs` does not use `wrt`.
     """
+    if not rhs.has(wrt):
+        return S.Zero
     mine, back = form_of(rhs), form_of(adjoint)
     of = Form(mine.per_sequence or back.per_sequence, mine.shape or back.shape)  # q may repeat what `rhs` gives
     direct = partial(rhs, wrt)
