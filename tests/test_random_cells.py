@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from derive.backends.numpy.fast_code import print_network_fast
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 from sympy import Eq, Expr, Rational, sin, tanh
@@ -33,6 +32,7 @@ from derive import (
 )
 from derive.backends.numpy.adapter import candidates_of, network_candidate
 from derive.backends.numpy.network_code import network_of, print_network
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.certify.candidate import check_candidate
 from derive.certify.points import Numbers, draw_numbers, sample_of, trouble_with
 from derive.documents.html import print_html
