@@ -10,18 +10,16 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
 from derive.backends.numpy.network_code import print_network
 from derive.backends.numpy.network_fast_code import print_network_fast
-from derive.language.errors import CellError, CertificateError
+from derive.language.errors import CertificateError
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
 from tests.certifying import check_module, numbers_for
-from tests.test_random_cells import REFUSED, cells
 
 NAMES = (
     "linear",
@@ -224,17 +222,6 @@ def test_a_wrong_line_of_the_fast_module_is_refused(name):
                     check_fast(derivation, plain, "\n".join(changed).replace("import add,", "import add, subtract,"))
                 tried += 1
     assert tried > 8
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
-@given(cells())
-def test_the_fast_module_of_a_random_cell_is_its_plain_one(cell):
-    try:
-        derivation = write_derivation(cell)
-    except CellError as error:
-        assume(REFUSED not in str(error))
-        raise
-    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
 
 
 def test_modules_that_import_one_another_run_without_files():

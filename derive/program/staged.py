@@ -45,7 +45,7 @@ def build_staged(derivation: Derivation, scope: Scope) -> Module:
     stepped += [equation.lhs.quantity for equation in _stages(derivation) if isinstance(equation.lhs, At)]
     for quantity in dict.fromkeys(stepped):
         scope.declare(quantity, steps=STEPS)
-    build = Builder(scope)
+    build = Builder(scope, derivation.cell.order)
     own_last = cell.has_own_last_step
     bulk_back = {equation.lhs.quantity for equation in staged.hoisted_back} if not own_last else set()
     own = tuple(equation for equation in staged.start if equation.lhs.quantity not in bulk_back)
