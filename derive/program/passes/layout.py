@@ -83,7 +83,7 @@ def laid_out(module: Module, name: Callable[[str], str]) -> Module:
 
 
 def _with_product_apart(module: Module, kept: Symbol, name: Callable[[str], str]) -> Module:
-    """The program with the product in the sum of a kept value by itself, so that it can be stacked with others' sums."""
+    """The program with the product in a kept sum by itself, so that it can be stacked with those of other sums."""
     product = Symbol(name(f"{kept.name}_product"), kept.type, Role.LOCAL, kept.steps)
 
     def split(statement: Statement) -> tuple[Statement, ...]:
