@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,11 +17,34 @@ from hypothesis import settings
 from derive.cells.linear import cell
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
+from derive.output.cell_files import find_cells
+
+ROOT = Path(__file__).parents[1]
 
 # The same examples every time, so that a change is to blame for a failure; the nightly run looks for new ones.
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("DERIVE_HYPOTHESIS", "default"))
+
+SLOW = (
+    "test_outputs.py",
+    "test_mutations.py",
+    "test_random_cells.py",
+    "test_page.py",
+    "test_tex.py",
+    "test_all_cells.py",
+    "test_fastest.py",
+    "test_command_line.py",
+    "test_processes.py",
+    "test_benchmarks.py",
+    "test_witnesses.py",
+)
+"""The files that come last, the longest first; the first of them derives what most of the others need (`derived`)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what is told in a second before what takes longer."""
+    items.sort(key=lambda item: SLOW.index(item.path.name) + 1 if item.path.name in SLOW else 0)
 
 
 def require_tool(name: str) -> str:
@@ -54,3 +81,37 @@ def require_module_fixture():
 def linear() -> Derivation:
     """The derivation of the linear cell, three steps written out."""
     return write_derivation(cell)
+
+
+IN_ONE_PROCESS = """
+import os, sys
+os.cpu_count = lambda: 1
+from derive.output.command_line import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="session")
+def derived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all shipped cells are derived into, once for all workers; to be left as it is.
+
+    The last cell goes first, where `make derive` begins with the first, and one process derives them all: if SymPy
+    remembers anything of one cell that shows in another, the files are not those of generated/.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    folder = shared / "derived/generated"
+    with (shared / "derived.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be at it
+        if not folder.exists():
+            names = [cell.name for cell in find_cells([])]
+            command = [sys.executable, "-c", IN_ONE_PROCESS, *reversed(names), "--out", str(folder)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def derived_linear(derived: Path) -> Path:
+    """The linear cell's folder there."""
+    return derived / "linear"

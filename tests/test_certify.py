@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from sympy import Add, E, Eq, Expr, Integer, Mul, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
+from sympy import Add, E, Eq, Expr, Integer, Rational, S, Sum, Symbol, exp, log, pi, sqrt, tanh
 
 from derive import Cell, CellError, CertificateError, Label, Parameter, T, k, mean
 from derive.backends.numpy.network_code import print_network
@@ -37,7 +37,7 @@ def points():
 
 
 def falsified(right: Expr) -> Iterator[tuple[str, Expr]]:
-    """Right-hand sides that are wrong, each with what was done to it."""
+    """Right-hand sides that are wrong by little, each with what was done to it; test_mutations.py makes other slips."""
     if right.is_Matrix:
         for i in range(right.rows):
             for j in range(right.cols):
@@ -47,13 +47,7 @@ def falsified(right: Expr) -> Iterator[tuple[str, Expr]]:
                     yield f"entry {i}, {j}: {change}", wrong.as_immutable()
         return
     yield "1e-20 more", right + TINY
-    yield "the sign flipped", -right
     yield "a 1e-20th larger", right * (1 + TINY)
-    yield "twice", 2 * right
-    for kind in (Add, Mul):
-        parts = kind.make_args(right)
-        for left_out in parts if len(parts) > 1 else ():
-            yield f"without {left_out}", kind(*(part for part in parts if part != left_out))
 
 
 def worth(right: Expr) -> Expr:
@@ -83,7 +77,8 @@ def test_most_equations_are_compared():
     assert list(LINEAR.update) == ASSIGNMENTS
     of_inputs = LINEAR.staged.inputs[0].lhs.quantity
     assert [equation.lhs.quantity for equation in DEFINITIONS] == [*LINEAR.backward.adjoints.values(), of_inputs]
-    assert len(WRONG) > 4 * len(COMPARED)
+    assert {param.values[0].number for param in WRONG} == {equation.number for equation in COMPARED}
+    assert len(WRONG) > 1.5 * len(COMPARED)
 
 
 @pytest.mark.parametrize("equation", COMPARED, ids=lambda equation: str(equation.number))
@@ -206,44 +201,27 @@ def test_an_adjoint_of_another_step_is_refused():
 LINES = [line for line in SOURCE.splitlines() if re.search(r"# \(\d+\)$", line)]
 
 
-def functions(*names: str) -> list[str]:
-    """The numbered lines of some functions of the generated module."""
-    bodies = {part.partition("(")[0]: part for part in SOURCE.split("\ndef ")}
-    return [line for line in LINES if any(line in bodies[name] for name in names)]
-
-
-def flipped(line: str) -> str:
-    """A line of code with the sign of what it assigns flipped."""
-    target, operator, value = re.match(r"(.*?) (\+?=) (.*?)  #", line).groups()
-    return f"{target} {operator} -({value})"
-
-
 def test_the_generated_code_holds():
     check_network(cell, SOURCE)
-    assert len(functions("forward", "backward", "loss_of", "sum_over_time", "descend")) == len(LINES) == 9
+    assert len(LINES) == 9
 
 
-@pytest.mark.parametrize("line", functions("backward", "sum_over_time"), ids=str.strip)
-def test_a_flipped_sign_in_the_gradient_is_caught(line):
+def test_what_is_wrong_in_the_code_is_said_with_both_values_and_the_point():
     with pytest.raises(CertificateError, match=r"cell 'linear', network\.py: .* gives .* should give .* at N = \d+, T"):
-        check_network(cell, SOURCE.replace(line, flipped(line)))
+        check_network(cell, SOURCE.replace("delta[k] = ", "delta[k] = -"))
 
 
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [
-        ("delta[T] = 2 / N * (s[T] - t)", "delta[T] = 2 * (s[T] - t)"),
-        ("delta[T] = 2 / N * (s[T] - t)", "delta[T] = 2 / N * s[T]"),
-        ("range(T - 1, 0, -1)", "range(T - 1, 1, -1)"),
         ("delta[k] @ s[k - 1]", "delta[k] @ s[k]"),
-        ("delta[k] @ x[k]", "delta[k] @ x[k - 1]"),
-        ("gradient_Wx += ", "gradient_Wx = "),
         ("return Parameters(gradient_Wx, gradient_Wrec)", "return Parameters(gradient_Wrec, gradient_Wx)"),
         ("delta[k + 1] * Wrec", "delta[k + 1] * Wrec * (1 + 1e-10)"),
         ("delta[k + 1] * Wrec", "delta[k + 1] * np.nan"),
     ],
 )
 def test_a_slip_in_the_gradient_is_caught(line, wrong):
+    """Of those that test_mutations.py does not make."""
     assert line in SOURCE
     with pytest.raises(CertificateError):
         check_network(cell, SOURCE.replace(line, wrong))
@@ -305,10 +283,11 @@ def test_a_wrong_weight_is_not_hidden_by_the_larger_gradient_of_another():
 def test_what_cannot_be_checked_is_one_line_that_names_the_cell():
     with pytest.raises(CertificateError, match=r"^cell 'linear', network\.py: it cannot be checked: NameError: .*$"):
         certified(LINEAR, SOURCE.replace("delta[T] =", "delta[T] = nothing +"))
-    number = LINEAR.equations[1].number
-    without = replace(LINEAR.equations[1], rhs=LINEAR.equations[1].rhs + Symbol("q"))
-    broken = replace(LINEAR, sections=(replace(LINEAR.sections[0], entries=(without,)),))
-    with pytest.raises(CertificateError, match=rf"^cell 'linear', equation \({number}\) .*: it cannot be checked: .*$"):
+    first, *others = LINEAR.sections
+    step = LINEAR.equations[1]
+    entries = tuple(replace(step, rhs=step.rhs + Symbol("q")) if entry == step else entry for entry in first.entries)
+    broken = replace(LINEAR, sections=(replace(first, entries=entries), *others))
+    with pytest.raises(CertificateError, match=r"^cell 'linear', equation \(2\) .*: it cannot be checked: .*$"):
         certified(broken, SOURCE)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sympy import Add, Expr, Integer, Matrix, S, Sum, Symbol, expand, preorder_traversal, simplify
 
-from derive import Cell, DeriveError, N, T, derive, k
+from derive import Cell, CertificateError, DeriveError, N, T, derive, k
 from derive.backends.numpy.network_code import print_network
 from derive.cells.linear import W_rec, W_x, cell, s, t, x
 from derive.language.operations import (
@@ -32,6 +32,7 @@ from derive.mathematics.derivation import Derivation, Dots, Equation, Remark, Ta
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import CHAIN, CLOSED_FORM, SUBSTITUTE, SUM_OF_PATHS, SUM_OVER_TIME, UNROLL
 from derive.mathematics.unroll import MOST_WRITTEN_OUT, SHOWN_STEPS
+from derive.output import notebook
 
 WEIGHTS = (W_x, W_rec)
 X, TARGETS = cell.example.X, cell.example.t
@@ -94,6 +95,16 @@ def test_the_parts_are_equations_of_the_list(linear):
 
 def test_deriving_twice_gives_the_same(linear):
     assert derive(cell).equations == linear.equations
+
+
+def test_what_derive_returns_has_been_certified(linear, monkeypatch):
+    first, *others = linear.sections
+    step = linear.forward.step[0]
+    entries = tuple(dataclasses.replace(step, rhs=2 * step.rhs) if entry == step else entry for entry in first.entries)
+    wrong = dataclasses.replace(linear, sections=(dataclasses.replace(first, entries=entries), *others))
+    monkeypatch.setattr(notebook, "write_derivation", lambda cell, steps: wrong)
+    with pytest.raises(CertificateError, match=rf"equation \({step.number}\)"):
+        derive(cell)
 
 
 @pytest.mark.parametrize("steps", [0, -1])

@@ -96,6 +96,12 @@ def derivation(request) -> Derivation:
     return write_derivation(request.param)
 
 
+@pytest.fixture(scope="module")
+def steps_compared(derivation) -> list[int]:
+    """For how many steps SymPy's diff of the loss is the gradient of backpropagation."""
+    return check_against_diff(derivation)
+
+
 def of_one_sequence(expression: Expr) -> Expr:
     return expression.replace(BatchMean, lambda inside: inside / N)
 
@@ -129,13 +135,13 @@ def test_the_tangents_are_the_derivatives_of_the_nested_states(derivation, steps
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps):
+def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps_compared, steps):
     cell, form = derivation.cell, derivation.least_squares
     slopes, known = run_forwards(derivation, steps)
     loss = of_one_sequence(loss_of_steps(cell, steps).xreplace(known))
     if loss.count_ops() > 150:
         pytest.skip("SymPy would take long")
-    assert steps in check_against_diff(derivation)  # backpropagation is the derivative of the same loss
+    assert steps in steps_compared  # backpropagation is the derivative of the same loss
     scale, residual = squared(cell)
     for weight, equation in form.jacobian.items():
         forward = 2 * scale / N * (residual * equation.rhs).subs(T, steps).xreplace(slopes).xreplace(known)

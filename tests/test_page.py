@@ -16,11 +16,8 @@ from derive.output.command_line import main
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The linear cell, derived into an empty folder."""
-    out = tmp_path_factory.mktemp("page") / "generated"
-    assert main(["linear", "--out", str(out)]) == 0
-    return out / "linear"
+def folder(derived_linear) -> Path:
+    return derived_linear
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +177,9 @@ def test_what_is_too_wide_scrolls_in_its_own_box(on_a_screen):
 
 
 @pytest.fixture(scope="module")
-def rows_folder(tmp_path_factory) -> Path:
+def rows_folder(derived) -> Path:
     """A cell of rows, with long lines of code and many symbols."""
-    out = tmp_path_factory.mktemp("rows") / "generated"
-    assert main(["lstm", "--out", str(out)]) == 0
-    return out / "lstm"
+    return derived / "lstm"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

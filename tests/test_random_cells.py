@@ -30,8 +30,9 @@ from derive import (
     softplus,
     total,
 )
-from derive.backends.numpy.adapter import network_candidate
+from derive.backends.numpy.adapter import candidates_of, network_candidate
 from derive.backends.numpy.network_code import network_of, print_network
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.certify.candidate import check_candidate
 from derive.certify.points import Numbers, draw_numbers, sample_of, trouble_with
 from derive.documents.html import print_html
@@ -181,17 +182,22 @@ def numbers(draw: st.DrawFn, cell: Cell) -> Numbers:
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
 @given(cells(), st.data())
-def test_the_gradient_of_a_random_cell_is_that_of_the_interpreted_cell(cell, data):
+def test_the_modules_of_a_random_cell_compute_what_the_interpreted_cell_does(cell, data):
+    """The plain one, and the fast one in windows of any length."""
     note("\n".join(map(str, (*cell.equations, cell.loss))))
+    samples = [sample_of(cell, data.draw(numbers(cell))) for _ in range(2)]
+    # A state that is squared at every step overflows.
+    assume(all(trouble_with(sample) is None and abs(sample.loss) < 50 for sample in samples))
     try:
-        source = print_network(write_derivation(cell))
+        derivation = write_derivation(cell)
     except CellError as error:
         assume(REFUSED not in str(error))
         raise
-    network = load(source, cell.name)
-    sample = sample_of(cell, data.draw(numbers(cell)))
-    assume(trouble_with(sample) is None and abs(sample.loss) < 50)  # a state that is squared at every step overflows
-    check_candidate(network_candidate(cell, network), [sample])
+    sources = {"network.py": print_network(derivation), "network_fast.py": print_network_fast(derivation)}
+    candidates, _ = candidates_of(derivation, sources)
+    assert len(candidates) > len(sources)
+    for candidate in candidates:
+        check_candidate(candidate, samples)
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

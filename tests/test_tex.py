@@ -40,15 +40,10 @@ def compiled(folder: Path, require_tool) -> Compiled:
     return Compiled(folder, log, int(re.search(r"\((\d+) pages?, ", log)[1]))
 
 
-def derived(out: Path, *options: str) -> Path:
-    assert main(["linear", "--out", str(out), *options]) == 0
-    return out / "linear"
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The linear cell, as it is derived."""
-    return derived(tmp_path_factory.mktemp("tex") / "generated")
+def folder(derived_linear, tmp_path_factory) -> Path:
+    """The linear cell, as it is derived, in a place where TeX may leave its files."""
+    return Path(shutil.copytree(derived_linear, tmp_path_factory.mktemp("tex") / "linear"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +54,9 @@ def document(folder, require_tool) -> Compiled:
 @pytest.fixture(scope="module")
 def long_document(tmp_path_factory, require_tool) -> Compiled:
     """With twelve steps written out, most of which give way to dots."""
-    return compiled(derived(tmp_path_factory.mktemp("long") / "generated", "--steps", "12"), require_tool)
+    out = tmp_path_factory.mktemp("long") / "generated"
+    assert main(["linear", "--steps", "12", "--out", str(out)]) == 0
+    return compiled(out / "linear", require_tool)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import importlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import weakref
@@ -12,20 +13,14 @@ import numpy as np
 import pytest
 from conftest import make_package
 
-from derive.cells.linear import cell
-from derive.mathematics.pipeline import write_derivation
-from derive.output.files import files_of_cell
-
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
+def package(derived_linear, tmp_path_factory):
     """A package with the real trainer and the real linear cell."""
     root = tmp_path_factory.mktemp("shortcuts")
     folder = root / "fast_net"
     make_package(folder)
-    for path, content in files_of_cell(write_derivation(cell)).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+    shutil.copytree(derived_linear, folder / "linear")
     sys.path.insert(0, str(root))
     yield root
     sys.path.remove(str(root))
