@@ -51,8 +51,9 @@ def laid_out(module: Module, name: Callable[[str], str]) -> Module:
     planner = _Planner(module)
     for stem, members in planner.stacks():
         if stem == "sums" and len({planner.life[member] for member in members}) > 1:
-            for apart in (member for member in members if planner.life[member] is not Life.STEP):
-                module = _with_product_apart(module, apart, name)
+            for member in members:
+                if planner.life[member] is not Life.STEP:
+                    module = _with_product_apart(module, member, name)
     planner = _Planner(module)
     places: dict[Symbol, Buffer | View] = {}
     for stem, members in planner.stacks():
