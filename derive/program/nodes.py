@@ -2,7 +2,7 @@
 
 This is the whole grammar:
 
-    module      Module(name, title, symbols, records, functions)
+    module      Module(name, title, functions, equations)         equations: the numbers of those that it computes
     function    Function(name, parameters, results, body, meaning)      parameters: symbols and records
     record      Record(name, fields)                                    symbols that travel together: a trace
     symbol      Symbol(name, type, role, steps, meaning)                steps: its rows, one per step; or none

@@ -35,6 +35,7 @@ from derive.program.nodes import (
     Part,
     Reduce,
     Ref,
+    Role,
     RowWise,
     Statement,
     Symbol,
@@ -199,7 +200,7 @@ class FastPrinter(Printer):
     def _ref(self, ref: Ref) -> Text:
         place = ref.symbol
         if isinstance(place, Symbol):
-            is_target = place.role.value == "target" and place.steps is None
+            is_target = place.role is Role.TARGET and place.steps is None
             return Text(self._local("window", "target", place.name) if is_target else place.name)
         buffer = place.of if isinstance(place, View) else place
         if buffer.life is Life.CALL:
