@@ -4,7 +4,7 @@ The derivation says which lines depend on which, so the passes are equations too
 
 | pass             | in → out                                                                                          |
 |------------------|---------------------------------------------------------------------------------------------------|
-| `keep_functions` | a function of a step that the way back needs again gets a name                                    |
+| `keep_functions` | a function of a step that the backward pass needs again gets a name                               |
 | `hoist`          | the part of a step that only the inputs decide is computed before the loop, for all steps at once |
 | `short_cut`      | an adjoint that one other adjoint uses, and nothing else, is put into that one                    |
 | `in_bulk`        | what multiplies an adjoint and is known after the forward pass is computed for many steps at once |

@@ -8,5 +8,6 @@ layout      storage   a place for each value, by how long it is needed; what is 
 linearise   storage   single operations, each into a place that is there; what is made of the weights once per call
 merge       storage   alike operations on neighbouring rows as one
 
-`views` names parts of buffers for them. `program.fast` runs them in this order, and verifies the program after each.
+`views` names parts of buffers for them. `passes_of` in `program.fast` gives their order; the program is verified after
+each.
 """
