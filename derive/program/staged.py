@@ -11,7 +11,21 @@ from derive.language.order import ordered_terms
 from derive.language.quantities import At, T, indexed_of, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.program.build import STEPS, Builder, Scope
-from derive.program.nodes import Add, Call, Dim, Function, Kind, Loop, Module, Reduce, Statement, Symbol
+from derive.program.nodes import (
+    Add,
+    Call,
+    Compare,
+    Dim,
+    Function,
+    Kind,
+    Literal,
+    Loop,
+    Module,
+    Reduce,
+    Statement,
+    Symbol,
+    When,
+)
 from derive.program.sizes import Size
 from derive.program.walk import equations, free
 
@@ -61,7 +75,7 @@ def build_staged(derivation: Derivation, scope: Scope) -> Module:
         "hoisted_back": _loops(staged.hoisted_back, build, Kind.ALL, None if own_last else STEPS - 1),
         "run_back": (
             *map(build.let, own),
-            *(build.at(e, T - 1) if e.over else build.let(e) for e in staged.before_last),
+            *_where_there_is_one(build.at(e, T - 1) if e.over else build.let(e) for e in staged.before_last),
             *_loops(staged.run_back, build, Kind.SCAN),
             *map(build.let, staged.first),
         ),
@@ -111,6 +125,12 @@ def _loops(several: Iterable[Equation], build: Builder, kind: Kind, last: Size |
         else:
             loops.append(loop)
     return tuple(loops)
+
+
+def _where_there_is_one(before_last: Iterable[Statement]) -> Iterator[Statement]:
+    """Statements for step T - 1, which there is not for T = 1."""
+    if body := tuple(before_last):
+        yield When(Compare(">", Dim(Size.of("T")), Literal.of(1)), body)
 
 
 def _loss(equation: Equation, build: Builder) -> Iterator[Statement]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from sympy import Eq, log
+from sympy import Eq, log, sin
 
 from derive import CellError, Input, Intermediate, Parameter, State, T, Target, k, mean
 from derive.cells import character_model, linear, logistic, lstm
@@ -55,7 +55,16 @@ IN_BULK = Cell(
     s[T],
     mean((s[T] - t) ** 2),
 )
-CELLS = {each.name: each for each in (linear.cell, logistic.cell, lstm.cell, character_model.cell, IN_BULK)} | FOUND
+BEFORE_LAST = Cell(
+    "before_last",
+    "A last step of its own, for which the adjoints of the step before it have equations of their own",
+    (w, x, z, s, t),
+    (Eq(z[k], sin(s[k - 1])), Eq(z[T], w * s[T - 1]), Eq(s[0], 1), Eq(s[k], s[k - 1] * z[k] + x[k])),
+    s[T],
+    mean((s[T] - t) ** 2),
+)
+SHIPPED = (linear.cell, logistic.cell, lstm.cell, character_model.cell)
+CELLS = {each.name: each for each in (*SHIPPED, IN_BULK, BEFORE_LAST)} | FOUND
 
 
 class Whole:

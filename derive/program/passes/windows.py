@@ -5,12 +5,12 @@ Within a window the steps are 1, …, n. The last step of all is the window's n 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from itertools import groupby
 from typing import cast
 
-from derive.program.nodes import Compare, Dim, Expression, Function, Literal, Loop, Module, Ref, Statement, When
+from derive.program.nodes import Dim, Expression, Function, Loop, Module, Ref, Statement, When
 from derive.program.sizes import Size
 from derive.program.walk import Node, every, rebuild
 
@@ -30,7 +30,7 @@ def in_windows(module: Module) -> Module:
 def _in_window(function: Function) -> Function:
     if function.name in ("start", "penalties"):  # they are run once
         return function
-    body = [(_condition(statement), _local(statement)) for statement in function.body]
+    body = [placed for statement in function.body for placed in _placed(statement)]
     merged: list[Statement] = []
     for conditions, several in groupby(body, key=lambda pair: pair[0]):
         inside: tuple[Statement, ...] = tuple(statement for _, statement in several)
@@ -40,6 +40,23 @@ def _in_window(function: Function) -> Function:
     return replace(function, body=tuple(merged))
 
 
+def _placed(statement: Statement) -> Iterator[tuple[tuple[Expression, ...], Statement]]:
+    """A statement, or those under a condition on T, each for one window and with what must hold for it there.
+
+    What needs two steps is in the last window, which has two where T is 2 or more.
+    """
+    if isinstance(statement, When):
+        condition = rebuild(statement.condition, _of_window)
+        for each in statement.body:
+            yield (*_condition(each), cast(Expression, condition)), _local(each)
+    else:
+        yield _condition(statement), _local(statement)
+
+
+def _of_window(node: Node) -> Node:
+    return replace(node, size=node.size.at({"T": N_STEPS})) if isinstance(node, Dim) else node
+
+
 def _condition(statement: Statement) -> tuple[Expression, ...]:
     """Which window a statement that is for one step belongs to."""
     if isinstance(statement, Loop):
@@ -47,10 +64,7 @@ def _condition(statement: Statement) -> tuple[Expression, ...]:
     steps = [node.step for node in every(statement) if isinstance(node, Ref) and node.step is not None]
     if not any("T" in step.names for step in steps):
         return (Dim(Size.of(FIRST)),) if steps else (Dim(Size.of(LAST)),)
-    target = getattr(statement, "target", None)
-    before_last = isinstance(target, Ref) and target.step is not None and target.step == Size.of("T") - 1
-    several = (Compare(">", Dim(Size.of(N_STEPS)), Literal(Fraction(1))),) if before_last else ()
-    return (Dim(Size.of(LAST)), *several)
+    return (Dim(Size.of(LAST)),)
 
 
 def _local(statement: Statement) -> Statement:
