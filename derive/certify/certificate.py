@@ -19,9 +19,10 @@ from typing import Any
 
 from derive.certify.candidate import Candidate, Descent, check_candidate, check_descent, samples_for
 from derive.certify.definedness import check_definedness
-from derive.certify.equations import check_equation, points_for
+from derive.certify.equations import DIGITS, check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.certify.paths import check_repeats
+from derive.language.cell import Cell
 from derive.language.errors import CertificateError, DeriveError
 from derive.mathematics.derivation import Derivation
 
@@ -40,31 +41,32 @@ def certify(
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
     cell = derivation.cell
-    with in_one_line(f"cell {cell.name!r}, the ranges"):
+    with in_one_line(cell, "the ranges"):
         ranges = check_definedness(derivation)
-    with in_one_line(f"cell {cell.name!r}, the terms that repeat"):
+    with in_one_line(cell, "the terms that repeat"):
         repeats = check_repeats(derivation)
     points = points_for(derivation)
     gradient: dict[str, Any] = {}
     if cell.is_scalar:
-        with in_one_line(f"cell {cell.name!r}, the gradient"):
+        with in_one_line(cell, "the gradient"):
             steps = check_against_diff(derivation)
         gradient = {
             "statement": "the gradient of one sequence equals SymPy's diff of its whole nested loss, symbolically",
             "steps": steps,
+            "further steps": f"at random points, to {DIGITS} digits, with the equations",
             "weights": [weight.name for weight in cell.parameters],
         }
     equations = []
     for equation in derivation.equations:
-        with in_one_line(f"cell {cell.name!r}, equation ({equation.number}) {equation.lhs} = {equation.rhs}"):
+        with in_one_line(cell, equation):
             equations.append(check_equation(equation, points))
     code = []
     samples = samples_for(cell) if (candidates := tuple(candidates)) else []
     for candidate in candidates:
-        with in_one_line(f"cell {cell.name!r}, {candidate.name}"):
+        with in_one_line(cell, candidate.name):
             code.append(check_candidate(candidate, samples))
     for descent in descents:
-        with in_one_line(f"cell {cell.name!r}, {descent.name}"):
+        with in_one_line(cell, descent.name):
             code.append(check_descent(cell, descent))
     return {
         "cell": cell.name,
@@ -77,7 +79,7 @@ def certify(
 
 
 @contextmanager
-def in_one_line(where: str) -> Iterator[None]:
+def in_one_line(cell: Cell, what: object) -> Iterator[None]:
     """Makes one line of anything that goes wrong: what cannot be evaluated is not proved."""
     try:
         yield
@@ -85,5 +87,5 @@ def in_one_line(where: str) -> Iterator[None]:
         raise
     except Exception as error:  # SymPy, mpmath and generated code may raise anything where a cell is unusual
         raise CertificateError(
-            f"{where}: it cannot be checked: {type(error).__name__}: {' '.join(str(error).split())}"
+            f"cell {cell.name!r}, {what}: it cannot be checked: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error

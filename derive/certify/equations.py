@@ -67,9 +67,7 @@ def check_equation(equation: Equation, points: Mapping[str, list[Point]]) -> dic
         chosen = points["unrolled"]
     compared = sum(compare(equation, point, index) for point in chosen for index in indices(equation, {T: point.steps}))
     if compared == 0:
-        raise CertificateError(
-            f"equation ({equation.number}) {equation.lhs} = {equation.rhs} was never evaluated: no point fits"
-        )
+        raise CertificateError(f"{equation} was never evaluated: no point fits")
     return {**entry, "checked": f"both sides agree to {DIGITS} digits", "values": compared}
 
 
@@ -79,13 +77,12 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
     Returns:
         How many numbers were compared.
     """
-    claim = f"equation ({equation.number}) {equation.lhs} = {equation.rhs}"
     try:
         left, right = (point.value(side, index) for side in (equation.lhs, equation.rhs))
     except (ZeroDivisionError, NoRealNumberError) as error:  # a root of s[0] - 1e-24, say
-        raise no_derivative(point.cell, claim) from error
-    except (ArithmeticError, ValueError) as error:
-        raise CertificateError(f"cell {point.cell.name!r}, {claim}: {error}") from error
+        raise no_derivative(point.cell, str(equation)) from error
+    except ArithmeticError as error:
+        raise CertificateError(f"cell {point.cell.name!r}, {equation}: {error}") from error
     left, right = (each.ravel() for each in np.broadcast_arrays(*with_equal_axes(left, right)))
     exactly = point.arithmetic.exactly
     for ours, theirs in zip(left, right, strict=True):
@@ -97,7 +94,7 @@ def compare(equation: Equation, point: Point, index: Mapping[Symbol, int]) -> in
             + [f"{weight} = {_short(point, point.given[weight])}" for weight in point.cell.parameters]
         )
         both = f"{mpmath.nstr(exactly(ours), DIGITS)}, right {mpmath.nstr(exactly(theirs), DIGITS)}"
-        text = f"{claim}: left {both}, at {where}"
+        text = f"{equation}: left {both}, at {where}"
         raise CertificateError(f"cell {point.cell.name!r}, {' '.join(text.split())}")
     return len(left)
 

@@ -153,14 +153,14 @@ def trouble_with(sample: Sample, formulas: Iterable[Equation] = ()) -> Trouble |
         largest = max(abs(int(number)) for value in (*point.trace.values(), point.value(LOSS)) for number in value.flat)
         if largest > point.arithmetic.number(LARGEST):
             return Trouble.VALUE
-    except (ArithmeticError, ValueError, MemoryError):  # a division by zero, the logarithm of zero, a tower of powers
+    except (ArithmeticError, MemoryError):  # a division by zero, the logarithm of zero, a tower of powers
         return Trouble.VALUE
     try:
         _ = sample.slopes
         for formula in formulas:
             for index in indices(formula, {T: point.steps}):
                 _ = point.value(formula.lhs, index), point.value(formula.rhs, index)
-    except (ArithmeticError, ValueError, MemoryError):
+    except (ArithmeticError, MemoryError):
         return Trouble.SLOPE
     exact = np.array([sample.loss, *sample.slopes], dtype=np.float64)
     suits = np.abs(sample.in_floats() - exact) <= FLOAT_BOUND * np.maximum(1, np.abs(exact))

@@ -52,6 +52,10 @@ class NoRealNumberError(ArithmeticError):
     """A root, a power or a logarithm of a negative number."""
 
 
+class NotFiniteError(ArithmeticError):
+    """The logarithm of zero, and what is like it."""
+
+
 class Arithmetic:
     """What differs from one kind of numbers to another; as it stands here, nothing does."""
 
@@ -201,7 +205,7 @@ class FixedPoint(Arithmetic):
         Raises:
             OverflowError: An argument or the result is huge.
             NoRealNumberError: The result is complex.
-            ValueError: There is no result, or it is infinite.
+            NotFiniteError: There is no result, or it is infinite.
         """
         known, compute = self._known, self._compute
 
@@ -224,7 +228,7 @@ class FixedPoint(Arithmetic):
         if isinstance(number, mpmath.mpc):
             raise NoRealNumberError(f"{what} is no real number there")
         if not mpmath.isfinite(number):
-            raise ValueError(f"{what} is not finite there")
+            raise NotFiniteError(f"{what} is not finite there")
         _, _, exponent, bits = number._mpf_
         if exponent + bits > LARGEST_BITS:
             raise OverflowError(f"{what} is huge there")

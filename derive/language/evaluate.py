@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from itertools import combinations_with_replacement, product
 from typing import Any, TypeAlias
 
 import mpmath
@@ -70,6 +70,8 @@ rounding divided by the square: either leaves 48 digits."""
 
 Values: TypeAlias = dict[Expr, Value]
 """The value of every quantity at every step, by atom."""
+SIDES = tuple(product((1, -1), repeat=2))
+"""To which sides two weights are moved for a second derivative."""
 WEIGHTS = -1
 """Where what does not belong to a step is perturbed: before the first."""
 
@@ -97,6 +99,7 @@ class Point:
     # Numerical derivatives already taken, by what is differentiated and with respect to what.
     _partials: dict[tuple[Expr, Expr], Value] = field(default_factory=dict, init=False)
     _totals: dict[tuple[Expr, ...], Value] = field(default_factory=dict, init=False)
+    _corners: dict[Expr, Value] = field(default_factory=dict, init=False)
     # Forward passes with everything of one step perturbed, and which perturbations are of which atom.
     _moved: dict[int, tuple[Values, dict[Expr, slice], int]] = field(default_factory=dict, init=False)
 
@@ -140,7 +143,8 @@ class Point:
                 if atom not in moves:
                     moves[atom] = self._zeros(len(directions), *shape)
                 moves[atom][place] = self.arithmetic.times(distance, np.reshape(towards, shape))
-        return self._loss(self._run({**self.given}, moves)).ravel()
+        losses = self._loss(self._run({**self.given}, moves))
+        return np.broadcast_to(losses, (len(directions), 1)).ravel()  # one for all, where nothing reaches the loss
 
     def directional(self, directions: Sequence[Mapping[Expr, Value]]) -> list[Any]:
         """The derivative of the loss along each direction; see `losses_along`."""
@@ -430,16 +434,33 @@ class Point:
         return slopes.sum(axis=0, keepdims=True)
 
     def _second(self, of: Expr, first: Expr, second: Expr) -> Value:
-        """The second derivative by two weights that are numbers, from four corners."""
-        nudge = self.arithmetic.number(NUDGE)
-        corners = list(product((1, -1), repeat=2))
-        moves = {first: self._zeros(4, 1), second: self._zeros(4, 1)}
-        for place, signs in enumerate(corners):
-            for atom, sign in zip((first, second), signs, strict=True):
-                moves[atom][place] += sign * nudge
-        value = self._compute(of, self._run({**self.given}, moves), {})
-        signed = sum(a * b * value[place : place + 1] for place, (a, b) in enumerate(corners))
+        """The second derivative by two weights that are numbers, from four corners; all pairs are one run."""
+        if of not in self._corners:
+            value = self._compute(of, self._at_corners, {})
+            self._corners[of] = np.broadcast_to(value, (4 * len(self._pairs), *value.shape[1:]))
+        place = 4 * self._pairs[frozenset((first, second))]
+        corners = self._corners[of][place : place + 4]
+        signed = sum(a * b * value for (a, b), value in zip(SIDES, corners, strict=True))[None]
         return self.arithmetic.over(signed, self._constant(4 * NUDGE**2))
+
+    @cached_property
+    def _pairs(self) -> dict[frozenset[Expr], int]:
+        """The place of each pair of weights that are numbers."""
+        weights = [weight for weight in self.cell.parameters if not weight.dimensions]
+        pairs = combinations_with_replacement(weights, 2)
+        return {frozenset(pair): place for place, pair in enumerate(pairs)}
+
+    @cached_property
+    def _at_corners(self) -> Values:
+        """The forward pass with each pair of weights moved to its four corners."""
+        nudge = self.arithmetic.number(NUDGE)
+        moves: Values = {weight: self._zeros(4 * len(self._pairs), 1) for pair in self._pairs for weight in pair}
+        for pair, place in self._pairs.items():
+            first, *others = pair
+            for corner, (a, b) in enumerate(SIDES):
+                moves[first][4 * place + corner] += a * nudge
+                moves[others[0] if others else first][4 * place + corner] += b * nudge
+        return self._run({**self.given}, moves)
 
 
 def with_equal_axes(*values: Value) -> list[Value]:

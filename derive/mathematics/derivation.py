@@ -48,6 +48,9 @@ class Equation:
     over: tuple[Range, ...] = ()
     at_example: bool = False
 
+    def __str__(self) -> str:
+        return f"equation ({self.number}) {self.lhs} = {self.rhs}"
+
 
 @dataclass(frozen=True)
 class Remark:

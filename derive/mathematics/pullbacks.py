@@ -19,6 +19,7 @@ sequence a row, and G for what has flowed back as far as an operation:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from sympy import Add, Dummy, Expr, Mul, S, factor_terms
 
@@ -27,6 +28,7 @@ from derive.language.quantities import N, Operation, Product, Transpose
 from derive.language.shapes import Form, form_of
 
 
+@lru_cache(maxsize=1 << 14)
 def partial(rhs: Expr, wrt: Expr) -> Expr:
     """∂f/∂p entry by entry, by SymPy's `diff`, with common factors taken out: 2/N (s - t), not (2s - 2t)/N.
 

@@ -20,7 +20,7 @@ from sympy import Expr, Pow, S
 
 from derive.language.quantities import At, quantity_of
 from derive.mathematics.closed_form import m
-from derive.mathematics.derivation import Derivation, Moments, Range
+from derive.mathematics.derivation import Derivation, Equation, Moments
 from derive.program.build import Builder, Scope
 from derive.program.names import Namer
 from derive.program.nodes import (
@@ -130,29 +130,31 @@ def _data(form: Moments, build: Builder, x: Symbol, t: Symbol) -> tuple[Function
             place = Part(place, 0, scope.size(step) - 1)
         return place
 
-    loops: dict[Range, list[Statement]] = {}
-    for equation in form.products:
-        total = equation.rhs.args[0]
+    def bulk(index: Expr, first: Expr, last: Expr, *body: Statement) -> Loop:
+        return Loop(index.name, scope.size(first), scope.size(last), False, Kind.ALL, body)
+
+    def pairs(equation: Equation) -> Loop:
+        """The sums over j for each m as one over j for all m: row by row of the products."""
+        over, total = equation.over[0], equation.rhs.args[0]
         index, first, last = total.limits[0]
         atoms = sorted(total.function.atoms(At), key=lambda atom: len(atom.index.free_symbols))
         line = Add(scope.place(equation.lhs), entry(products, *(atom.index for atom in atoms)), (equation.number,))
-        inner = Loop(index.name, scope.size(first), scope.size(last), False, Kind.ALL, (line,))
-        loops.setdefault(equation.over[0], []).append(inner)
-    (with_target,) = form.cross.rhs.atoms(At)
+        if first.has(m):  # it is something less m
+            return bulk(index, first.subs(m, over.last), last, bulk(m, first + m - index, over.last, line))
+        return bulk(index, first, last.subs(m, over.first), bulk(m, over.first, last + m - index, line))
+
+    (with_target,), over = form.cross.rhs.atoms(At), form.cross.over[0]
     value = entry(with_targets, with_target.index)
-    loops.setdefault(form.cross.over[0], []).append(Let(scope.place(form.cross.lhs), value, (form.cross.number,)))
-    along_steps = (
-        Loop(over.index.name, scope.size(over.first), scope.size(over.last), False, Kind.ALL, tuple(body))
-        for over, body in loops.items()
-    )
+    crossed = bulk(m, over.first, over.last, Let(scope.place(form.cross.lhs), value, (form.cross.number,)))
     sums = (
         Add(Ref(products), Dot(Ref(x), Ref(x), ((BATCH, BATCH),))),
         Add(Ref(with_targets), Dot(Ref(t), Ref(x), ((BATCH, BATCH),))),
         Add(Ref(tau), build.expression(form.squares.rhs), (form.squares.number,)),
     )
+    body: tuple[Statement, ...] = (Fill(Ref(c)), *map(pairs, form.products), Fill(Ref(b)), crossed)
     return (
         Function("sums_over_sequences", (x, t, *totals), totals, sums),
-        Function("moments_of", (products, with_targets), (c, b), (Fill(Ref(c)), Fill(Ref(b)), *along_steps)),
+        Function("moments_of", (products, with_targets), (c, b), body),
     )
 
 

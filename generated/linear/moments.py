@@ -95,14 +95,15 @@ class Moments:
             forget(targets)
             progress(first + len(x), N)
         c = np.zeros((2 * T - 1,), np.float64)
+        for j in range(1, T + 1):
+            m = np.arange(T - j, T)
+            c[m] += products[j - 1, 2 * T - j - m - 1]  # (67)
+        for j in range(1, T):
+            m = np.arange(T, 2 * T - j)
+            c[m] += products[j - 1, 2 * T - j - m - 1]  # (68)
         b = np.zeros((T,), np.float64)
-        for m in range(0, T):
-            j = np.arange(T - m, T + 1)
-            c[m] += np.sum(products[j - 1, 2 * T - j - m - 1])  # (67)
-            b[m] = with_targets[T - m - 1]  # (69)
-        for m in range(T, 2 * T - 1):
-            j = np.arange(1, 2 * T - m)
-            c[m] += np.sum(products[j - 1, 2 * T - j - m - 1])  # (68)
+        m = np.arange(0, T)
+        b[m] = with_targets[T - m - 1]  # (69)
         return cls(N, T, c, b, float(tau))
 
     def __add__(self, other: Moments) -> Moments:

@@ -102,7 +102,8 @@ class Calls:
 
     def made_of_weights(self, name: str, code: str) -> str:
         """What is made of the parameters once a call, under a name."""
-        assert self._layout.weights.setdefault(name, code) == code
+        if self._layout.weights.setdefault(name, code) != code:
+            raise ValueError(f"{name} is made of weights in two ways")
         self.used_weights.add(name)
         return name
 
