@@ -12,8 +12,8 @@ import pytest
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
-from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.network_code import print_network
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.language.errors import CertificateError
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
@@ -105,12 +105,7 @@ def test_threads_without_a_workspace_do_not_disturb_one_another():
 
 def bytes_of(space) -> int:
     """What the arrays of a workspace take."""
-    owners = {
-        id(each): each for each in (*space.windows, space.adjoints, getattr(space, "spare", None)) if each
-    }.values()
-    arrays = [array for owner in owners for array in vars(owner).values() if isinstance(array, np.ndarray)]
-    starts = [array for start in space.starts for array in start]
-    return sum(array.nbytes for array in (*arrays, *starts) if array.base is None)
+    return sum(array.nbytes for array in (*space.arrays, *(array for start in space.starts for array in start)))
 
 
 @pytest.mark.parametrize("name", ["linear", "gru", "lstm", "binary_adder"])
@@ -131,10 +126,11 @@ def test_the_derivative_with_respect_to_the_inputs_is_computed_only_when_asked_f
     parameters, X, t = numbers("gru", 3, 4)
     space = fast.Workspace()
     fast.value_and_gradient(parameters, X, t, space)
-    assert not space.adjoints.delta_x.any()
+    (window,) = space.windows
+    assert not window.now.delta_x.any()
     slope = np.full_like(X, np.nan)
     fast.value_and_gradient(parameters, X, t, space, input_gradient=slope)
-    assert space.adjoints.delta_x.any() and np.isfinite(slope).all()
+    assert window.now.delta_x.any() and np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("make", [lambda X: X[:, 1:].copy(), lambda X: X.astype(int), lambda X: X.tolist()])
@@ -155,7 +151,7 @@ def test_a_workspace_whose_arrays_found_no_memory_makes_them_again(monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(fast, "Window", no_memory)
+        patch.setattr(fast.windows, "Storage", no_memory)
         fast.value_and_gradient(*longer, space)
     assert_alike(fast.value_and_gradient(*longer, space), plain.value_and_gradient(*longer), 1e-12)
 

@@ -31,8 +31,8 @@ from derive import (
     total,
 )
 from derive.backends.numpy.adapter import candidates_of, network_candidate
-from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.network_code import network_of, print_network
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.certify.candidate import check_candidate
 from derive.certify.points import Numbers, draw_numbers, sample_of, trouble_with
 from derive.documents.html import print_html

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, Function, atan, cos, cosh, exp, log, sin, sinh, tan, tanh
+from sympy import Expr, Function
 from sympy.printing.printer import Printer
 
 from derive.language.quantities import Operation
@@ -40,23 +40,6 @@ class logistic_cross_entropy(Operand, Function):
         """σ(y) - t with respect to y, and -y with respect to t."""
         y, t = self.args
         return logistic(y) - t if argindex == 1 else -y
-
-
-ELEMENTWISE = {
-    exp: "np.exp",
-    log: "np.log",
-    sin: "np.sin",
-    cos: "np.cos",
-    tan: "np.tan",
-    atan: "np.arctan",
-    sinh: "np.sinh",
-    cosh: "np.cosh",
-    tanh: "np.tanh",
-    logistic: "logistic",
-    softplus: "softplus",
-    logistic_cross_entropy: "logistic_cross_entropy",
-}
-"""The functions that a cell may use, and their names in code."""
 
 
 class BatchMean(Operation):

@@ -167,6 +167,7 @@ class Staged:
         first: Those at 0.
         gradients: The gradients, one a parameter.
         inputs: The derivative with respect to the input of a step, for who asks for it; at T too, where it differs.
+        logistic_as_tanh: What σ is computed by, where there is one.
     """
 
     hoisted: tuple[Equation, ...]
@@ -180,6 +181,7 @@ class Staged:
     first: tuple[Equation, ...]
     gradients: tuple[Equation, ...]
     inputs: tuple[Equation, ...]
+    logistic_as_tanh: Equation | None = None
 
 
 @dataclass(frozen=True)

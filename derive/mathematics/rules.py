@@ -150,6 +150,12 @@ IN_BULK = Rule(
     "It needs only what the forward pass has computed, so it is known for all steps before the way back begins.",
     Relation.DEFINES,
 )
+LOGISTIC_AS_TANH = Rule(
+    "the logistic function as a hyperbolic tangent",
+    r"""$\sigma(z) = \frac{1}{2} + \frac{1}{2} \tanh \frac{z}{2}$ for every $z$, as one sees by multiplying both
+    sides with $1 + e^{-z}$. One function serves gates of both kinds, it overflows nowhere, and the $\frac{1}{2}$ within
+    it is a factor of the weights.""",
+)
 TANGENT_START = Rule("derivative of the start", "The start is differentiated; a number does not change with a weight.")
 TANGENT_STEP = Rule(
     "tangent recurrence",

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sympy import Add, Expr, Function, Mul, S
+from sympy import Add, Expr, Function, Mul, S, Sum, tanh
 
 from derive.language.cell import Cell
-from derive.language.operations import Total
+from derive.language.operations import Total, logistic
 from derive.language.quantities import LOSS, Adjoint, At, Product, Quantity, Shorthand, State, T, indexed_of, k
 from derive.language.shapes import form_of
 from derive.mathematics.derivation import Backward, Equation, Forward, Range, Staged
 from derive.mathematics.ledger import Ledger
 from derive.mathematics.recurrence import flows_into
-from derive.mathematics.rules import ADJOINT, ADJOINT_STEP, AGAIN, HOIST, IN_BULK, STAGED
+from derive.mathematics.rules import ADJOINT, ADJOINT_STEP, AGAIN, HOIST, IN_BULK, LOGISTIC_AS_TANH, STAGED
 
 
 def stage(cell: Cell, forward: Forward, backward: Backward, ledger: Ledger) -> Staged:
@@ -80,6 +80,10 @@ class _Passes:
             """The derivative with respect to the inputs is no part of the gradient; it is computed for who asks for it,
             by `input_gradient=`."""
         )
+        inputs = self._inputs()
+        forwards = (*self._forward.initial, *hoisted, *run, *outputs, *finish)
+        backwards = (*hoisted_back, *run_back, *at_T, *at_T_less_1, *first, *gradients, *inputs)
+        identity = self._logistic_as_tanh((*forwards, *backwards))
         return Staged(
             hoisted,
             run,
@@ -91,8 +95,20 @@ class _Passes:
             run_back,
             first,
             gradients,
-            self._inputs(),
+            inputs,
+            identity,
         )
+
+    def _logistic_as_tanh(self, staged: Iterable[Equation]) -> Equation | None:
+        """The identity by which every σ is computed, written for the first one; None where there is none."""
+        for equation in staged:
+            for call in sorted(equation.rhs.atoms(logistic), key=str):
+                sums = [each.limits[0] for each in equation.rhs.atoms(Sum) if call in each.function.atoms(logistic)]
+                over = equation.over or tuple(Range(*limits) for limits in sums[:1])
+                self._ledger.remark("Every logistic function is computed by one identity, written here for the first:")
+                right = S.Half + tanh(call.args[0] / 2) / 2
+                return self._ledger.equation(call, right, LOGISTIC_AS_TANH, over=over)
+        return None
 
     def _restate(
         self, equation: Equation, right: Expr, uses: tuple[Equation, ...] = (), over: tuple[Range, ...] | None = None

@@ -19,10 +19,10 @@ from derive.backends.numpy.adapter import candidates_of
 from derive.backends.numpy.closed_form_code import print_closed_form
 from derive.backends.numpy.descent_code import print_descent
 from derive.backends.numpy.examples import print_example, print_task_example
-from derive.backends.numpy.fast_code import print_network_fast
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.moments_code import print_moments
 from derive.backends.numpy.network_code import network_of, print_network
+from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.backends.templating import render
 from derive.certify.certificate import certify
 from derive.documents.figures import draw

@@ -130,6 +130,11 @@ class Scope:
             total += (Size((), 1) if rest == S.One else Size.of(self._name_of_size(rest))) * int(coefficient)
         return total
 
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """The dimensions by the names that they have in code, each with the user's own."""
+        return {name: str(dimension) for dimension, name in self._sizes.items()}
+
     def _name_of_size(self, symbol: SympySymbol) -> str:
         if not isinstance(symbol, Dimension):
             return str(symbol.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def load(source: str, name: str) -> types.ModuleType:
@@ -29,7 +30,9 @@ def load_package(sources: Mapping[str, str], name: str) -> dict[str, types.Modul
     Returns:
         The modules by the same names.
     """
-    package = types.ModuleType(f"_derived_{name}")
+    parent = sys.modules.setdefault("_derived", types.ModuleType("_derived"))
+    parent.__path__ = [str(Path(__file__).parents[1])]  # what they import of the trainer is derive's own
+    package = types.ModuleType(f"_derived.{name}")
     package.__path__ = []
     found = {"": package}
     try:

@@ -351,6 +351,7 @@ class Life(Enum):
     CALL = "one call: made of the weights"
     WINDOW = "a row for each step of a window, until the backward pass has used it"
     BACKWARD = "a row for each step of a window, while the backward pass is at that window"
+    BESIDE = "the steps of a window beside one another, as one matrix, with ones where nothing is written"
     STEP = "one step"
     TOTAL = "the sum over all windows"
 

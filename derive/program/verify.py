@@ -27,6 +27,7 @@ from derive.program.nodes import (
     Pack,
     Part,
     Ref,
+    Role,
     Run,
     Select,
     Statement,
@@ -38,6 +39,9 @@ from derive.program.nodes import (
 from derive.program.sizes import Size
 from derive.program.types import NUMBER, ProgramError, spread, steps_of, type_of, type_of_place
 from derive.program.walk import Node, Place, equations, every, free, symbols_of
+
+GIVEN = (Role.INPUT, Role.TARGET)
+"""The roles of buffers that are filled before the program runs."""
 
 
 class Level(Enum):
@@ -84,6 +88,7 @@ class _Check:
             place.name
             for place in used.read
             if _base(place) not in (written if isinstance(_base(place), Buffer) else parameters)
+            and not (isinstance(_base(place), Buffer) and _base(place).role in GIVEN)
         ]:
             raise ProgramError(f"{', '.join(early)}: read before written")
         if missing := [
@@ -92,7 +97,9 @@ class _Check:
             raise ProgramError(f"{', '.join(missing)}: a result that is not written")
         places = dict.fromkeys((*symbols_of((*function.parameters, *function.results)), *used.read, *used.written))
         loops = {each.index for statement in function.body for each in every(statement) if isinstance(each, Loop)}
-        _unique("places", [*(place.name for place in places), *loops])
+        # What is packed is no variable: a weight as it is keeps its name.
+        packed = {pack.target.symbol for pack in function.body if isinstance(pack, Pack)}
+        _unique("places", [*(place.name for place in places if place not in packed), *loops])
         self._body(function.body)
 
     def _body(self, body: Iterable[Statement]) -> None:
@@ -202,7 +209,7 @@ def _no_step_waits(loop: Loop) -> None:
     written = {
         _base(each.symbol): each
         for store in _stores(loop)
-        if not isinstance(store, Add)
+        if not isinstance(store, Add) and not (isinstance(store, Gemm) and store.add)
         for each in (_place_of(store.target),)
     }
     steps = {symbol for symbol in written if steps_of(symbol) is not None}

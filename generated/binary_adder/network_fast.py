@@ -6,158 +6,21 @@ equation there, and the comment is the equation as network.py would write it.
 
 Time comes first and the sequences last, so that a step is one block of memory, and quantities with the same left factor
 are stacked: they are blocks of rows of one array. The steps are cut into windows. What no step must wait for is
-computed for a whole window at once, and every result is written into an array that is there already.
+computed for a whole window at once, and every result is written into an array that is there already: `h[k]` is one
+step, and `h` all steps of the window.
 """
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy import add, copyto, multiply, subtract, tanh
 
-from .network import Parameters, as_sequences, as_targets, logistic_cross_entropy
-
-Array = Any
-Number = Any
-
-WINDOW_BYTES = 8_000_000
-"""How many bytes the arrays of the way back take at most, unless that is less than two steps: about what stays in the
-cache."""
-
-
-class Weights:
-    """What the steps need of the weights: transposed, stacked, as columns."""
-
-    def __init__(self, parameters: Parameters, dtype: Any) -> None:
-        Wx, Wrec, b, start, Wy, by = (
-            np.asarray(weight, dtype)[()]
-            for weight in (
-                parameters.Wx,
-                parameters.Wrec,
-                parameters.b,
-                parameters.start,
-                parameters.Wy,
-                parameters.by,
-            )
-        )
-        self.of_inputs: Array = np.ascontiguousarray(Wx.T)
-        self.inputs_bias: Array = np.ascontiguousarray(b)[:, np.newaxis]
-        self.of_h: Array = np.ascontiguousarray(Wrec.T)
-        self.Wy_columns: Array = np.ascontiguousarray(Wy.T)
-        self.by: Array = by[:, np.newaxis]
-        self.Wy_rows: Array = np.ascontiguousarray(Wy)
-        self.Wrec_rows: Array = np.ascontiguousarray(Wrec)
-        self.Wx_rows: Array = np.ascontiguousarray(Wx)
-        self.start: Array = start[:, np.newaxis]
-
-
-class Window:
-    """What the forward pass keeps of up to m steps in a row.
-
-    Row k of an array is for the window's step k; row 0 is for the step before and row m + 1 for the step after.
-
-    Attributes:
-        n: How many steps it has.
-        stop: 1 more than the last step that has the equations of all steps.
-        is_first: Whether it has the first step.
-        is_last: Whether it has the last one.
-        rows: The rows of every array, by its name.
-    """
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        M = sizes["M"]
-        self.z_input: Array = np.zeros((m + 2, H, N), dtype)
-        self.x: Array = np.zeros((m + 2, D, N), dtype)
-        self.h: Array = np.zeros((m + 2, H, N), dtype)
-        self.y: Array = np.zeros((m + 2, M, N), dtype)
-        self.t: Array = np.zeros((m + 2, M, N), dtype)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.n, self.stop, self.is_first, self.is_last = m, m + 1, False, False
-
-
-class Adjoints:
-    """What the way back computes of up to m steps in a row, in the form of Window; one for all windows."""
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        M = sizes["M"]
-        self.delta_y: Array = np.zeros((m + 2, M, N), dtype)
-        self.slope_h: Array = np.zeros((m + 2, H, N), dtype)
-        self.slope_z: Array = np.zeros((m + 2, H, N), dtype)
-        self.delta_h: Array = np.zeros((m + 2, H, N), dtype)
-        self.delta_z: Array = np.zeros((m + 2, H, N), dtype)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.left: Array = np.ones((D + H + 1, m * N), dtype)
-        self.right: Array = np.ones((H, m * N), dtype)
-        self.delta_x: Array = np.zeros((m, D, N), dtype)
-
-
-class Spare:
-    """Arrays of one step, for what no other step needs."""
-
-    def __init__(self, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        H = sizes["H"]
-        self.from_h: Array = np.zeros((H, N), dtype)
-
-
-class Totals:
-    """The sums over the windows that the gradients are."""
-
-    def __init__(self, parameters: Parameters, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        self.products: Array = np.zeros((D + H + 1, H), dtype)
-        self.gradient_start: Array = np.zeros(np.shape(parameters.start), dtype)[()]
-        self.gradient_Wy: Array = np.zeros(np.shape(parameters.Wy), dtype)[()]
-        self.gradient_by: Array = np.zeros(np.shape(parameters.by), dtype)[()]
-
-
-class Workspace:
-    """The arrays of a calculation. A caller who keeps one, for one thread, has them made once for a shape.
-
-    Attributes:
-        N: How many sequences there are.
-        T: How many steps.
-        windows: The steps, in order; the same one again and again where what is not kept is recomputed.
-    """
-
-    def __init__(self) -> None:
-        self._key: Any = None
-
-    def fit(self, parameters: Parameters, X: Array, dtype: Any, recompute: bool) -> None:
-        """Makes the arrays, unless those of the call before fit."""
-        D = parameters.Wx.shape[0]
-        H = parameters.Wx.shape[1]
-        M = parameters.Wy.shape[1]
-        sizes: dict[str, int] = {
-            "D": D,
-            "H": H,
-            "M": M,
-        }
-        N, T = X.shape[:2]
-        key = (N, T, tuple(sizes.values()), dtype, recompute)
-        if key == self._key:
-            return
-        self._key = None  # until all arrays are there: there may be no memory for them
-        self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
-        one, two = (bytes_of(Adjoints(m, N, sizes, dtype)) for m in (1, 2))
-        m = isqrt(T - 1) + 1 if recompute else 1 + (WINDOW_BYTES - one) // (two - one)
-        m = min(T, max(m, 2))
-        count = -(-T // m)
-        self.windows = (
-            [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
-        )
-        self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints = Adjoints(m, N, sizes, dtype)
-        self.spare = Spare(N, sizes, dtype)
-        self.recompute, self.t = recompute, np.zeros(0)
-        self.starts: list[list[Array]] = []
-        self._key = key
+from ..trainer.run import windows
+from ..trainer.run.windows import Array, Arrays, Names, Network, Number, Sizes, Window, Workspace
+from . import network
+from .network import Parameters, logistic_cross_entropy
 
 
 def value_and_gradient(
@@ -176,282 +39,242 @@ def value_and_gradient(
         X: The inputs, N × T × D.
         t: The targets, N × T × M.
         workspace: Arrays of an earlier call to use again; made anew unless given.
-        recompute: Keep the states at about √T steps only, and compute what lies between them once more on the way
-            back: for sequences so long that memory does not hold all steps.
+        recompute: Keep the states at about √T steps only, and compute what lies between them once more in the backward
+            pass: for sequences so long that memory does not hold all steps.
         input_gradient: An array of the shape of X for the derivative of the loss with respect to the inputs, which is
             not computed unless there is one.
 
     Raises:
         ValueError: X, t or input_gradient has another shape, or input_gradient another type.
     """
-    space, weights, x, t = prepared(parameters, X, t, workspace, recompute)
-    if input_gradient is not None:
-        check_array(input_gradient, np.shape(X), space.dtype)
-    value = run_forward(parameters, weights, space, x, t)
-    totals = Totals(parameters, space.sizes, space.dtype)
-    count = len(space.windows)
-    for number in range(count - 1, -1, -1):
-        window = space.windows[number]
-        n = space.lengths[number]
-        if number < count - 1:
-            space.adjoints.delta_z[n + 1] = space.adjoints.delta_z[1]
-            if recompute:
-                enter(space, number, x, t)
-                restore(space, number)
-                advance(weights, space, window)
-        hoisted_back(weights, space, window)
-        run_back(weights, space, window)
-        add_up(weights, space, window, totals)
-        add_ends(weights, space, window, totals)
-        if input_gradient is not None:
-            back_to_inputs(weights, space, window)
-            last = space.T - sum(space.lengths[number + 1 :])
-            np.transpose(input_gradient, (1, 2, 0))[last - n : last] = space.adjoints.delta_x[:n]
-    D = space.sizes["D"]
-    H = space.sizes["H"]
-    return value, Parameters(
-        totals.products[:D, :H].copy(),
-        totals.products[D : D + H, :H].copy(),
-        totals.products[D + H, :H].copy(),
-        totals.gradient_start,
-        totals.gradient_Wy,
-        totals.gradient_by,
-    )
+    return windows.value_and_gradient(NETWORK, parameters, X, t, workspace, recompute, input_gradient)
 
 
 def loss(parameters: Parameters, X: Any, t: Any, workspace: Workspace | None = None) -> Number:
     """The loss on the data; see `value_and_gradient`."""
-    # A workspace that is kept keeps its arrays; one of this call takes as little as it can.
-    space, weights, x, t = prepared(parameters, X, t, workspace, workspace is None)
-    return run_forward(parameters, weights, space, x, t)
+    return windows.loss(NETWORK, parameters, X, t, workspace)
 
 
-def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Finds out before the work whether an array can take a result.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    fits = isinstance(array, np.ndarray) and array.shape == shape and np.can_cast(dtype, array.dtype, "same_kind")
-    if not fits or not array.flags.writeable:
-        found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
-
-
-def bytes_of(owner: Any) -> int:
-    """What the arrays of an object take; those that are parts of others take nothing."""
-    arrays = [array for array in vars(owner).values() if isinstance(array, np.ndarray)]
-    return sum(array.nbytes for array in arrays if array.base is None)
-
-
-def prepared(
-    parameters: Parameters, X: Any, t: Any, workspace: Workspace | None, recompute: bool
-) -> tuple[Workspace, Weights, Array, Array]:
-    """The arrays to work in, the weights as the steps need them, and the data with the sequences last."""
-    X = as_sequences(X, parameters)
-    dtype = X.dtype
-    space = workspace if workspace is not None else Workspace()
-    space.fit(parameters, X, dtype, recompute)
-    targets = as_targets(
-        t,
-        (
-            space.N,
-            space.T,
-            space.sizes["M"],
-        ),
-        dtype,
+def arrays(sizes: Sizes) -> Arrays:
+    """The arrays that the stages need, each by its shape for one sequence at one step."""
+    H, D, M = sizes["H"], sizes["D"], sizes["M"]
+    return Arrays(
+        kept={
+            "h": (H,),
+            "z_input": (H,),
+            "x": (D,),
+            "y": (M,),
+            "t": (M,),
+        },
+        backward={
+            "delta_y": (M,),
+            "slope_h": (H,),
+            "slope_z": (H,),
+            "delta_h": (H,),
+            "delta_z": (H,),
+            "delta_x": (D,),
+        },
+        beside={
+            "right": (H,),
+            "left": (D + H + 1,),
+            "right_2": (M,),
+            "left_2": (H + 1,),
+        },
+        step={
+            "z": (H,),
+        },
+        totals={
+            "products": (D + H + 1, H),
+            "products_2": (H + 1, M),
+            "total_start": (H,),
+        },
+        parts={
+            "left_x": ("left", 0, D),
+            "left_h": ("left", D, D + H),
+            "left_h_2": ("left_2", 0, H),
+        },
     )
-    targets = np.swapaxes(targets, -1, -2)
-    space.t = targets
-    return space, Weights(parameters, dtype), np.transpose(X, (1, 2, 0)), targets
 
 
-def run_forward(parameters: Parameters, weights: Weights, space: Workspace, x: Array, t: Array) -> Number:
-    """Runs over all windows, and returns the loss."""
-    value: Number = 0
-    space.starts = []
-    for number, window in enumerate(space.windows):
-        before = space.windows[number - 1].rows if number else {}
-        carried = [before[name][space.lengths[number - 1]] for name in CARRIED] if number else []
-        enter(space, number, x, t)
-        if number == 0:
-            start(weights, space, window)
-        for name, row in zip(CARRIED, carried, strict=False):
-            window.rows[name][0][...] = row
-        if space.recompute:
-            space.starts.append([window.rows[name][0].copy() for name in CARRIED])
-        advance(weights, space, window)
-        value += loss_of(weights, space, window)
-    return value
+def packed(parameters: Parameters, dtype: Any) -> Names:
+    """What the stages need of the weights, once per call."""
+    Wx, Wrec, b, start, Wy, by = (np.asarray(weight, dtype)[()] for weight in parameters)
+    return Names(
+        start=start[:, np.newaxis],
+        Wx_T=np.ascontiguousarray(Wx.T),
+        b=b[:, np.newaxis],
+        Wrec_T=np.ascontiguousarray(Wrec.T),
+        Wy_T=np.ascontiguousarray(Wy.T),
+        by=by[:, np.newaxis],
+        Wy=np.ascontiguousarray(Wy),
+        Wrec=np.ascontiguousarray(Wrec),
+        Wx=np.ascontiguousarray(Wx),
+    )
 
 
-CARRIED = ("h",)
-"""What a step reads of the step before."""
-
-
-def enter(space: Workspace, number: int, x: Array, t: Array) -> None:
-    """Puts the data of a window into it."""
-    window, n = space.windows[number], space.lengths[number]
-    first = sum(space.lengths[:number])
-    window.n, window.is_first, window.is_last = n, number == 0, number == len(space.windows) - 1
-    window.stop = n + 1
-    window.x[1 : n + 1] = x[first : first + n]
-    window.t[1 : n + 1] = t[first + 1 : first + n + 1]
-
-
-def restore(space: Workspace, number: int) -> None:
-    """Puts back what the first step of a window reads of the step before."""
-    window = space.windows[number]
-    for name, row in zip(CARRIED, space.starts[number], strict=True):
-        window.rows[name][0][...] = row
-
-
-def advance(weights: Weights, space: Workspace, window: Window) -> None:
-    """Runs over the steps of a window."""
-    hoisted(weights, space, window)
-    run(weights, space, window)
-    outputs(weights, space, window)
-
-
-def start(weights: Weights, space: Workspace, window: Window) -> None:
+def start(weights: Names, window: Window) -> None:
     """The state before the first step."""
     start = weights.start
-    h = window.rows["h"]
+    h = window.rows.h
     # (1) h[0] = start
-    h[0][...] = start
+    copyto(h[0], start)
 
 
-def hoisted(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no state, for all steps of a window."""
-    inputs_bias, of_inputs = weights.inputs_bias, weights.of_inputs
-    x, z_input = window.x, window.z_input
-    stop = window.stop
+def hoisted(weights: Names, window: Window) -> None:
+    """What needs no state, for all steps at once."""
+    Wx_T, b = weights.Wx_T, weights.b
+    x, z_input = window.now.x, window.now.z_input
     # (39) z_input[k] = x[k] @ Wx + b
-    np.matmul(of_inputs, x[1:stop], z_input[1:stop])
-    add(z_input[1:stop], inputs_bias, z_input[1:stop])
+    np.matmul(Wx_T, x, z_input)
+    add(z_input, b, z_input)
 
 
-def run(weights: Weights, space: Workspace, window: Window) -> None:
+def run(weights: Names, window: Window) -> None:
     """The recurrence."""
-    spare = space.spare
-    of_h = weights.of_h
-    h, z_input = window.rows["h"], window.rows["z_input"]
-    from_h = spare.from_h
-    stop = window.stop
-    for k in range(1, stop):
-        # (40) z[k] = h[k - 1] @ Wrec + z_input[k]
-        of_h.dot(h[k - 1], from_h)
-        # (3) h[k] = np.tanh(z[k])
-        add(from_h, z_input[k], h[k])
-        tanh(h[k], h[k])
-
-
-def outputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """What no later step needs, for all steps of a window."""
-    Wy_columns, by = weights.Wy_columns, weights.by
-    h, y = window.h, window.y
-    stop = window.stop
-    # (4) y[k] = h[k] @ Wy + by
-    np.matmul(Wy_columns, h[1:stop], y[1:stop])
-    add(y[1:stop], by, y[1:stop])
-
-
-def loss_of(weights: Weights, space: Workspace, window: Window) -> Number:
-    """What a window adds to the loss."""
-    t, y = window.t, window.y
-    stop, N = window.n + 1, space.N
-    # (5) value += np.mean(np.sum(logistic_cross_entropy(y[k], t[k]), axis=-1))
-    return np.sum(np.sum(logistic_cross_entropy(y[1:stop], t[1:stop]), axis=-2)) / N
-
-
-def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no adjoint of a later step, for all steps of a window."""
-    adjoints = space.adjoints
-    Wy_rows = weights.Wy_rows
-    delta_y, slope_h, slope_z = adjoints.delta_y, adjoints.slope_h, adjoints.slope_z
-    h, t, y = window.h, window.t, window.y
-    stop, N = window.n + 1, space.N
-    # (23) delta_y[k] = 1 / N * (logistic(y[k]) - t[k])
-    multiply(y[1:stop], 0.5, delta_y[1:stop])
-    tanh(delta_y[1:stop], delta_y[1:stop])
-    multiply(delta_y[1:stop], 0.5, delta_y[1:stop])
-    add(delta_y[1:stop], 0.5, delta_y[1:stop])
-    subtract(delta_y[1:stop], t[1:stop], delta_y[1:stop])
-    multiply(delta_y[1:stop], 1 / N, delta_y[1:stop])
-    # (41) slope_h[k] = delta_y[k] @ Wy.T
-    np.matmul(Wy_rows, delta_y[1:stop], slope_h[1:stop])
-    # (43) slope_z[k] = 1 - h[k] ** 2
-    multiply(h[1:stop], h[1:stop], slope_z[1:stop])
-    subtract(1, slope_z[1:stop], slope_z[1:stop])
-
-
-def run_back(weights: Weights, space: Workspace, window: Window) -> None:
-    """The adjoint recurrence."""
-    adjoints = space.adjoints
-    Wrec_rows = weights.Wrec_rows
-    delta_h, delta_z, slope_h, slope_z = (
-        adjoints.rows["delta_h"],
-        adjoints.rows["delta_z"],
-        adjoints.rows["slope_h"],
-        adjoints.rows["slope_z"],
-    )
+    Wrec_T = weights.Wrec_T
+    h, z, z_input = window.rows.h, window.rows.z, window.rows.z_input
     n = window.n
-    if window.is_last:
+    for k in range(1, n + 1):
+        # (40) z[k] = h[k - 1] @ Wrec + z_input[k]
+        Wrec_T.dot(h[k - 1], z)
+        add(z, z_input[k], z)
+        # (3) h[k] = np.tanh(z[k])
+        tanh(z, h[k])
+
+
+def outputs(weights: Names, window: Window) -> None:
+    """What no later step needs, for all steps at once."""
+    Wy_T, by = weights.Wy_T, weights.by
+    h, y = window.now.h, window.now.y
+    # (4) y[k] = h[k] @ Wy + by
+    np.matmul(Wy_T, h, y)
+    add(y, by, y)
+
+
+def hoisted_back(weights: Names, window: Window) -> None:
+    """What needs no adjoint of a later step, for all steps at once."""
+    Wy = weights.Wy
+    y, delta_y, t, slope_h, h = window.now.y, window.now.delta_y, window.now.t, window.now.slope_h, window.now.h
+    slope_z = window.now.slope_z
+    N = window.sizes["N"]
+    # (23) delta_y[k] = 1 / N * (logistic(y[k]) - t[k])
+    # (49) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+    multiply(y, 0.5, delta_y)
+    tanh(delta_y, delta_y)
+    multiply(delta_y, 0.5, delta_y)
+    add(delta_y, 0.5, delta_y)
+    subtract(delta_y, t, delta_y)
+    multiply(delta_y, 1 / N, delta_y)
+    # (41) slope_h[k] = delta_y[k] @ Wy.T
+    np.matmul(Wy, delta_y, slope_h)
+    # (43) slope_z[k] = 1 - h[k] ** 2
+    multiply(h, h, slope_z)
+    subtract(1, slope_z, slope_z)
+
+
+def run_back(weights: Names, window: Window) -> None:
+    """The adjoint recurrence."""
+    Wrec = weights.Wrec
+    delta_h, slope_h, slope_z = window.rows.delta_h, window.rows.slope_h, window.rows.slope_z
+    delta_z = window.rows.delta_z
+    last, n, first = window.last, window.n, window.first
+    if last:
         # (45) delta_h[T] = slope_h[T]
         copyto(delta_h[n], slope_h[n])
         # (46) delta_z[T] = delta_h[T] * slope_z[T]
         multiply(delta_h[n], slope_z[n], delta_z[n])
-    for k in range(n - 1 if window.is_last else n, 0, -1):
+    for k in range(n - last, 0, -1):
         # (42) delta_h[k] = delta_z[k + 1] @ Wrec.T + slope_h[k]
-        Wrec_rows.dot(delta_z[k + 1], delta_h[k])
+        Wrec.dot(delta_z[k + 1], delta_h[k])
         add(delta_h[k], slope_h[k], delta_h[k])
         # (44) delta_z[k] = delta_h[k] * slope_z[k]
         multiply(delta_h[k], slope_z[k], delta_z[k])
-    if window.is_first:
+    if first:
         # (26) delta_h[0] = delta_z[1] @ Wrec.T
-        Wrec_rows.dot(delta_z[1], delta_h[0])
+        Wrec.dot(delta_z[1], delta_h[0])
 
 
-def add_up(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the steps of a window add to the gradients."""
-    adjoints = space.adjoints
-    delta_y, delta_z, left, right = adjoints.delta_y, adjoints.delta_z, adjoints.left, adjoints.right
-    h, x = window.h, window.x
-    n, stop, N, D, H = window.n, window.n + 1, space.N, space.sizes["D"], space.sizes["H"]
-    columns(delta_z[1:stop], right)
-    columns(x[1:stop], left[:D])
-    columns(h[: stop - 1], left[D : D + H])
-    # (27), (28), (29)
-    totals.products += left[: D + H + 1, : n * N].dot(right[:H, : n * N].T)
-    # (31)
-    totals.gradient_Wy += columns(h[1:stop]).dot(columns(delta_y[1:stop]).T)
-    # (32)
-    totals.gradient_by += np.sum(delta_y[1:stop], axis=(0, -1))
+def sum_over_time(weights: Names, window: Window) -> None:
+    """What these steps add to the gradients."""
+    delta_h = window.rows.delta_h
+    right_steps, delta_z, left_x, x = window.now.right, window.now.delta_z, window.now.left_x, window.now.x
+    left_h, right_2_steps, delta_y = window.now.left_h, window.now.right_2, window.now.delta_y
+    left_h_2, h = window.now.left_h_2, window.now.h
+    h_before = window.before.h
+    left, right, left_2 = window.beside.left, window.beside.right, window.beside.left_2
+    right_2 = window.beside.right_2
+    totals, first = window.totals, window.first
+    copyto(right_steps, delta_z)
+    copyto(left_x, x)
+    copyto(left_h, h_before)
+    # (27) gradient_Wx += x[k].T @ delta_z[k]
+    # (28) gradient_Wrec += h[k - 1].T @ delta_z[k]
+    # (29) gradient_b += np.sum(delta_z[k], axis=0)
+    totals.products += left.dot(right.T)
+    copyto(right_2_steps, delta_y)
+    copyto(left_h_2, h)
+    # (31) gradient_Wy += h[k].T @ delta_y[k]
+    # (32) gradient_by += np.sum(delta_y[k], axis=0)
+    totals.products_2 += left_2.dot(right_2.T)
+    if first:
+        # (30) gradient_start += np.sum(delta_h[0], axis=0)
+        totals.total_start += np.sum(delta_h[0], axis=-1)
 
 
-def back_to_inputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """The derivative with respect to the inputs of a window."""
-    adjoints = space.adjoints
-    Wx_rows = weights.Wx_rows
-    delta_x, delta_z = adjoints.delta_x, adjoints.delta_z
-    stop = window.stop
+def input_adjoints(weights: Names, window: Window) -> None:
+    """The derivative with respect to the inputs of these steps."""
+    Wx = weights.Wx
+    delta_z, delta_x = window.now.delta_z, window.now.delta_x
     # (48) delta_x[k] = delta_z[k] @ Wx.T
-    np.matmul(Wx_rows, delta_z[1:stop], delta_x[: stop - 1])
+    np.matmul(Wx, delta_z, delta_x)
 
 
-def add_ends(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the first and the last step add to the gradients, each once."""
-    adjoints = space.adjoints
-    delta_h = adjoints.rows["delta_h"]
-    if window.is_first:
-        # (30)
-        totals.gradient_start += np.sum(delta_h[0], axis=-1)
+def loss_of(weights: Names, window: Window) -> Number:
+    """What these steps add to the loss."""
+    y, t = window.now.y, window.now.t
+    N = window.sizes["N"]
+    value: Number = 0
+    # (5) value += np.sum(np.sum(logistic_cross_entropy(y[k], t[k]), axis=-1)) / N
+    value += np.sum(np.sum(logistic_cross_entropy(y, t), axis=-2)) / N
+    return value
 
 
-def columns(steps: Array, out: Array | None = None) -> Array:
-    """The steps side by side: n × F × N as F × n N, in the first columns of `out` if that is given."""
-    n, F, N = steps.shape
-    if out is None:
-        out = np.empty((F, n * N), steps.dtype)
-    out[:, : n * N].reshape(F, n, N)[...] = steps.transpose(1, 0, 2)
-    return out
+def gradient(weights: Names, window: Window) -> Parameters:
+    """The gradients, when all steps are summed."""
+    totals = window.totals
+    H, D, M = window.sizes["H"], window.sizes["D"], window.sizes["M"]
+    return Parameters(
+        Wx=totals.products[:D, :H].copy(),  # (27)
+        Wrec=totals.products[D : D + H, :H].copy(),  # (28)
+        b=totals.products[D + H, :H].copy(),  # (29)
+        start=totals.total_start,  # (30)
+        Wy=totals.products_2[:H, :M].copy(),  # (31)
+        by=totals.products_2[H, :M].copy(),  # (32)
+    )
+
+
+NETWORK = Network(
+    module=network,
+    input="x",
+    target="t",
+    classes=(),
+    input_adjoint="delta_x",
+    carried=("h",),
+    ahead=("delta_z",),
+    arrays=arrays,
+    packed=packed,
+    start=start,
+    forward=(
+        hoisted,
+        run,
+        outputs,
+    ),
+    loss_of=loss_of,
+    backward=(
+        hoisted_back,
+        run_back,
+        sum_over_time,
+    ),
+    input_adjoints=input_adjoints,
+    gradient=gradient,
+)

@@ -6,151 +6,21 @@ equation there, and the comment is the equation as network.py would write it.
 
 Time comes first and the sequences last, so that a step is one block of memory, and quantities with the same left factor
 are stacked: they are blocks of rows of one array. The steps are cut into windows. What no step must wait for is
-computed for a whole window at once, and every result is written into an array that is there already.
+computed for a whole window at once, and every result is written into an array that is there already: `h[k]` is one
+step, and `h` all steps of the window.
 """
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy import add, copyto, multiply, subtract, tanh
 
-from .network import Parameters, as_sequences, as_targets, one_hot, softmax, softmax_cross_entropy
-
-Array = Any
-Number = Any
-
-WINDOW_BYTES = 8_000_000
-"""How many bytes the arrays of the way back take at most, unless that is less than two steps: about what stays in the
-cache."""
-
-
-class Weights:
-    """What the steps need of the weights: transposed, stacked, as columns."""
-
-    def __init__(self, parameters: Parameters, dtype: Any) -> None:
-        Wx, Wrec, b, Wy, by = (
-            np.asarray(weight, dtype)[()]
-            for weight in (
-                parameters.Wx,
-                parameters.Wrec,
-                parameters.b,
-                parameters.Wy,
-                parameters.by,
-            )
-        )
-        self.of_inputs: Array = np.ascontiguousarray(Wx.T)
-        self.inputs_bias: Array = np.ascontiguousarray(b)[:, np.newaxis]
-        self.of_h: Array = np.ascontiguousarray(Wrec.T)
-        self.Wy_columns: Array = np.ascontiguousarray(Wy.T)
-        self.by: Array = by[:, np.newaxis]
-        self.Wy_rows: Array = np.ascontiguousarray(Wy)
-        self.Wrec_rows: Array = np.ascontiguousarray(Wrec)
-        self.Wx_rows: Array = np.ascontiguousarray(Wx)
-
-
-class Window:
-    """What the forward pass keeps of up to m steps in a row.
-
-    Row k of an array is for the window's step k; row 0 is for the step before and row m + 1 for the step after.
-
-    Attributes:
-        n: How many steps it has.
-        stop: 1 more than the last step that has the equations of all steps.
-        is_first: Whether it has the first step.
-        is_last: Whether it has the last one.
-        rows: The rows of every array, by its name.
-    """
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        V = sizes["V"]
-        H = sizes["H"]
-        self.z_input: Array = np.zeros((m + 2, H, N), dtype)
-        self.x: Array = np.zeros((m + 2, V, N), dtype)
-        self.h: Array = np.zeros((m + 2, H, N), dtype)
-        self.y: Array = np.zeros((m + 2, V, N), dtype)
-        self.t: Array = np.zeros((m + 2, N), np.intp)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.n, self.stop, self.is_first, self.is_last = m, m + 1, False, False
-
-
-class Adjoints:
-    """What the way back computes of up to m steps in a row, in the form of Window; one for all windows."""
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        V = sizes["V"]
-        H = sizes["H"]
-        self.delta_y: Array = np.zeros((m + 2, V, N), dtype)
-        self.slope_z: Array = np.zeros((m + 2, H, N), dtype)
-        self.slope_z_2: Array = np.zeros((m + 2, H, N), dtype)
-        self.delta_z: Array = np.zeros((m + 2, H, N), dtype)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.steps_V: Array = np.zeros((m, V, N), dtype)
-        self.left: Array = np.ones((H + V + 1, m * N), dtype)
-        self.right: Array = np.ones((H, m * N), dtype)
-        self.delta_x: Array = np.zeros((m, V, N), dtype)
-
-
-class Spare:
-    """Arrays of one step, for what no other step needs."""
-
-    def __init__(self, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        H = sizes["H"]
-        self.from_h: Array = np.zeros((H, N), dtype)
-
-
-class Totals:
-    """The sums over the windows that the gradients are."""
-
-    def __init__(self, parameters: Parameters, sizes: dict[str, int], dtype: Any) -> None:
-        V = sizes["V"]
-        H = sizes["H"]
-        self.products: Array = np.zeros((H + V + 1, H), dtype)
-        self.gradient_Wy: Array = np.zeros(np.shape(parameters.Wy), dtype)[()]
-        self.gradient_by: Array = np.zeros(np.shape(parameters.by), dtype)[()]
-
-
-class Workspace:
-    """The arrays of a calculation. A caller who keeps one, for one thread, has them made once for a shape.
-
-    Attributes:
-        N: How many sequences there are.
-        T: How many steps.
-        windows: The steps, in order; the same one again and again where what is not kept is recomputed.
-    """
-
-    def __init__(self) -> None:
-        self._key: Any = None
-
-    def fit(self, parameters: Parameters, X: Array, dtype: Any, recompute: bool) -> None:
-        """Makes the arrays, unless those of the call before fit."""
-        V = parameters.Wx.shape[0]
-        H = parameters.Wx.shape[1]
-        sizes: dict[str, int] = {
-            "V": V,
-            "H": H,
-        }
-        N, T = X.shape[:2]
-        key = (N, T, tuple(sizes.values()), dtype, recompute)
-        if key == self._key:
-            return
-        self._key = None  # until all arrays are there: there may be no memory for them
-        self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
-        one, two = (bytes_of(Adjoints(m, N, sizes, dtype)) for m in (1, 2))
-        m = isqrt(T - 1) + 1 if recompute else 1 + (WINDOW_BYTES - one) // (two - one)
-        m = min(T, max(m, 2))
-        count = -(-T // m)
-        self.windows = (
-            [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
-        )
-        self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints = Adjoints(m, N, sizes, dtype)
-        self.spare = Spare(N, sizes, dtype)
-        self.recompute, self.t = recompute, np.zeros(0)
-        self.starts: list[list[Array]] = []
-        self._key = key
+from ..trainer.run import windows
+from ..trainer.run.windows import Array, Arrays, Names, Network, Number, Sizes, Window, Workspace
+from . import network
+from .network import Parameters, one_hot, softmax, softmax_cross_entropy
 
 
 def value_and_gradient(
@@ -169,255 +39,225 @@ def value_and_gradient(
         X: The inputs, N × T × V.
         t: The targets, N × T.
         workspace: Arrays of an earlier call to use again; made anew unless given.
-        recompute: Keep the states at about √T steps only, and compute what lies between them once more on the way
-            back: for sequences so long that memory does not hold all steps.
+        recompute: Keep the states at about √T steps only, and compute what lies between them once more in the backward
+            pass: for sequences so long that memory does not hold all steps.
         input_gradient: An array of the shape of X for the derivative of the loss with respect to the inputs, which is
             not computed unless there is one.
 
     Raises:
         ValueError: X, t or input_gradient has another shape, or input_gradient another type.
     """
-    space, weights, x, t = prepared(parameters, X, t, workspace, recompute)
-    if input_gradient is not None:
-        check_array(input_gradient, np.shape(X), space.dtype)
-    value = run_forward(parameters, weights, space, x, t)
-    totals = Totals(parameters, space.sizes, space.dtype)
-    count = len(space.windows)
-    for number in range(count - 1, -1, -1):
-        window = space.windows[number]
-        n = space.lengths[number]
-        if number < count - 1:
-            space.adjoints.delta_z[n + 1] = space.adjoints.delta_z[1]
-            if recompute:
-                enter(space, number, x, t)
-                restore(space, number)
-                advance(weights, space, window)
-        hoisted_back(weights, space, window)
-        run_back(weights, space, window)
-        add_up(weights, space, window, totals)
-        if input_gradient is not None:
-            back_to_inputs(weights, space, window)
-            last = space.T - sum(space.lengths[number + 1 :])
-            np.transpose(input_gradient, (1, 2, 0))[last - n : last] = space.adjoints.delta_x[:n]
-    V = space.sizes["V"]
-    H = space.sizes["H"]
-    return value, Parameters(
-        totals.products[:V, :H].copy(),
-        totals.products[V : H + V, :H].copy(),
-        totals.products[H + V, :H].copy(),
-        totals.gradient_Wy,
-        totals.gradient_by,
-    )
+    return windows.value_and_gradient(NETWORK, parameters, X, t, workspace, recompute, input_gradient)
 
 
 def loss(parameters: Parameters, X: Any, t: Any, workspace: Workspace | None = None) -> Number:
     """The loss on the data; see `value_and_gradient`."""
-    # A workspace that is kept keeps its arrays; one of this call takes as little as it can.
-    space, weights, x, t = prepared(parameters, X, t, workspace, workspace is None)
-    return run_forward(parameters, weights, space, x, t)
+    return windows.loss(NETWORK, parameters, X, t, workspace)
 
 
-def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Finds out before the work whether an array can take a result.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    fits = isinstance(array, np.ndarray) and array.shape == shape and np.can_cast(dtype, array.dtype, "same_kind")
-    if not fits or not array.flags.writeable:
-        found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
-
-
-def bytes_of(owner: Any) -> int:
-    """What the arrays of an object take; those that are parts of others take nothing."""
-    arrays = [array for array in vars(owner).values() if isinstance(array, np.ndarray)]
-    return sum(array.nbytes for array in arrays if array.base is None)
-
-
-def prepared(
-    parameters: Parameters, X: Any, t: Any, workspace: Workspace | None, recompute: bool
-) -> tuple[Workspace, Weights, Array, Array]:
-    """The arrays to work in, the weights as the steps need them, and the data with the sequences last."""
-    X = as_sequences(X, parameters)
-    dtype = X.dtype
-    space = workspace if workspace is not None else Workspace()
-    space.fit(parameters, X, dtype, recompute)
-    targets = as_targets(
-        t,
-        (
-            space.N,
-            space.T,
-        ),
-        space.sizes["V"],
+def arrays(sizes: Sizes) -> Arrays:
+    """The arrays that the stages need, each by its shape for one sequence at one step."""
+    H, V = sizes["H"], sizes["V"]
+    return Arrays(
+        kept={
+            "h": (H,),
+            "z_input": (H,),
+            "x": (V,),
+            "y": (V,),
+            "t": (),
+        },
+        backward={
+            "delta_y": (V,),
+            "spare_V": (V,),
+            "slope_z": (H,),
+            "slope_z_2": (H,),
+            "delta_z": (H,),
+            "delta_x": (V,),
+        },
+        beside={
+            "right": (H,),
+            "left": (H + V + 1,),
+            "right_2": (V,),
+            "left_2": (H + 1,),
+        },
+        step={
+            "z": (H,),
+        },
+        totals={
+            "products": (H + V + 1, H),
+            "products_2": (H + 1, V),
+        },
+        parts={
+            "left_x": ("left", 0, V),
+            "left_h": ("left", V, H + V),
+            "left_h_2": ("left_2", 0, H),
+        },
+        labels=("t",),
     )
-    space.t = targets
-    return space, Weights(parameters, dtype), np.transpose(X, (1, 2, 0)), targets
 
 
-def run_forward(parameters: Parameters, weights: Weights, space: Workspace, x: Array, t: Array) -> Number:
-    """Runs over all windows, and returns the loss."""
-    value: Number = 0
-    space.starts = []
-    for number, window in enumerate(space.windows):
-        before = space.windows[number - 1].rows if number else {}
-        carried = [before[name][space.lengths[number - 1]] for name in CARRIED] if number else []
-        enter(space, number, x, t)
-        if number == 0:
-            start(weights, space, window)
-        for name, row in zip(CARRIED, carried, strict=False):
-            window.rows[name][0][...] = row
-        if space.recompute:
-            space.starts.append([window.rows[name][0].copy() for name in CARRIED])
-        advance(weights, space, window)
-        value += loss_of(weights, space, window)
-    return value
+def packed(parameters: Parameters, dtype: Any) -> Names:
+    """What the stages need of the weights, once per call."""
+    Wx, Wrec, b, Wy, by = (np.asarray(weight, dtype)[()] for weight in parameters)
+    return Names(
+        Wx_T=np.ascontiguousarray(Wx.T),
+        b=b[:, np.newaxis],
+        Wrec_T=np.ascontiguousarray(Wrec.T),
+        Wy_T=np.ascontiguousarray(Wy.T),
+        by=by[:, np.newaxis],
+        Wy=np.ascontiguousarray(Wy),
+        Wrec=np.ascontiguousarray(Wrec),
+        Wx=np.ascontiguousarray(Wx),
+    )
 
 
-CARRIED = ("h",)
-"""What a step reads of the step before."""
-
-
-def enter(space: Workspace, number: int, x: Array, t: Array) -> None:
-    """Puts the data of a window into it."""
-    window, n = space.windows[number], space.lengths[number]
-    first = sum(space.lengths[:number])
-    window.n, window.is_first, window.is_last = n, number == 0, number == len(space.windows) - 1
-    window.stop = n + 1
-    window.x[1 : n + 1] = x[first : first + n]
-    window.t[1 : n + 1] = t[first + 1 : first + n + 1]
-
-
-def restore(space: Workspace, number: int) -> None:
-    """Puts back what the first step of a window reads of the step before."""
-    window = space.windows[number]
-    for name, row in zip(CARRIED, space.starts[number], strict=True):
-        window.rows[name][0][...] = row
-
-
-def advance(weights: Weights, space: Workspace, window: Window) -> None:
-    """Runs over the steps of a window."""
-    hoisted(weights, space, window)
-    run(weights, space, window)
-    outputs(weights, space, window)
-
-
-def start(weights: Weights, space: Workspace, window: Window) -> None:
+def start(weights: Names, window: Window) -> None:
     """The state before the first step."""
-    h = window.rows["h"]
+    h = window.rows.h
     # (1) h[0] = 0
-    h[0][...] = 0
+    copyto(h[0], 0)
 
 
-def hoisted(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no state, for all steps of a window."""
-    inputs_bias, of_inputs = weights.inputs_bias, weights.of_inputs
-    x, z_input = window.x, window.z_input
-    stop = window.stop
+def hoisted(weights: Names, window: Window) -> None:
+    """What needs no state, for all steps at once."""
+    Wx_T, b = weights.Wx_T, weights.b
+    x, z_input = window.now.x, window.now.z_input
     # (36) z_input[k] = x[k] @ Wx + b
-    np.matmul(of_inputs, x[1:stop], z_input[1:stop])
-    add(z_input[1:stop], inputs_bias, z_input[1:stop])
+    np.matmul(Wx_T, x, z_input)
+    add(z_input, b, z_input)
 
 
-def run(weights: Weights, space: Workspace, window: Window) -> None:
+def run(weights: Names, window: Window) -> None:
     """The recurrence."""
-    spare = space.spare
-    of_h = weights.of_h
-    h, z_input = window.rows["h"], window.rows["z_input"]
-    from_h = spare.from_h
-    stop = window.stop
-    for k in range(1, stop):
-        # (37) z[k] = h[k - 1] @ Wrec + z_input[k]
-        of_h.dot(h[k - 1], from_h)
-        # (3) h[k] = np.tanh(z[k])
-        add(from_h, z_input[k], h[k])
-        tanh(h[k], h[k])
-
-
-def outputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """What no later step needs, for all steps of a window."""
-    Wy_columns, by = weights.Wy_columns, weights.by
-    h, y = window.h, window.y
-    stop = window.stop
-    # (4) y[k] = h[k] @ Wy + by
-    np.matmul(Wy_columns, h[1:stop], y[1:stop])
-    add(y[1:stop], by, y[1:stop])
-
-
-def loss_of(weights: Weights, space: Workspace, window: Window) -> Number:
-    """What a window adds to the loss."""
-    t, y = window.t, window.y
-    stop, N = window.n + 1, space.N
-    # (5) value += np.mean(softmax_cross_entropy(y[k], t[k]))
-    return np.sum(softmax_cross_entropy(np.swapaxes(y[1:stop], -1, -2), t[1:stop])) / N
-
-
-def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no adjoint of a later step, for all steps of a window."""
-    adjoints = space.adjoints
-    Wy_rows = weights.Wy_rows
-    delta_y, slope_z, slope_z_2, steps_V = adjoints.delta_y, adjoints.slope_z, adjoints.slope_z_2, adjoints.steps_V
-    h, t, y = window.h, window.t, window.y
-    stop, N = window.n + 1, space.N
-    # (23) delta_y[k] = 1 / N * (softmax(y[k]) - one_hot(t[k], y[k]))
-    copyto(delta_y[1:stop], np.swapaxes(softmax(np.swapaxes(y[1:stop], -1, -2)), -1, -2))
-    copyto(steps_V[: stop - 1], np.swapaxes(one_hot(t[1:stop], np.swapaxes(y[1:stop], -1, -2)), -1, -2))
-    subtract(delta_y[1:stop], steps_V[: stop - 1], delta_y[1:stop])
-    multiply(delta_y[1:stop], 1 / N, delta_y[1:stop])
-    # (38) slope_z[k] = delta_y[k] @ Wy.T
-    np.matmul(Wy_rows, delta_y[1:stop], slope_z[1:stop])
-    # (39) slope_z_2[k] = 1 - h[k] ** 2
-    multiply(h[1:stop], h[1:stop], slope_z_2[1:stop])
-    subtract(1, slope_z_2[1:stop], slope_z_2[1:stop])
-
-
-def run_back(weights: Weights, space: Workspace, window: Window) -> None:
-    """The adjoint recurrence."""
-    adjoints = space.adjoints
-    Wrec_rows = weights.Wrec_rows
-    delta_z, slope_z, slope_z_2 = adjoints.rows["delta_z"], adjoints.rows["slope_z"], adjoints.rows["slope_z_2"]
+    Wrec_T = weights.Wrec_T
+    h, z, z_input = window.rows.h, window.rows.z, window.rows.z_input
     n = window.n
-    if window.is_last:
+    for k in range(1, n + 1):
+        # (37) z[k] = h[k - 1] @ Wrec + z_input[k]
+        Wrec_T.dot(h[k - 1], z)
+        add(z, z_input[k], z)
+        # (3) h[k] = np.tanh(z[k])
+        tanh(z, h[k])
+
+
+def outputs(weights: Names, window: Window) -> None:
+    """What no later step needs, for all steps at once."""
+    Wy_T, by = weights.Wy_T, weights.by
+    h, y = window.now.h, window.now.y
+    # (4) y[k] = h[k] @ Wy + by
+    np.matmul(Wy_T, h, y)
+    add(y, by, y)
+
+
+def hoisted_back(weights: Names, window: Window) -> None:
+    """What needs no adjoint of a later step, for all steps at once."""
+    Wy = weights.Wy
+    delta_y, y, spare_V, t = window.now.delta_y, window.now.y, window.now.spare_V, window.now.t
+    slope_z, h, slope_z_2 = window.now.slope_z, window.now.h, window.now.slope_z_2
+    N = window.sizes["N"]
+    # (23) delta_y[k] = 1 / N * (softmax(y[k]) - one_hot(t[k], y[k]))
+    copyto(delta_y, np.swapaxes(softmax(np.swapaxes(y, -1, -2)), -1, -2))
+    copyto(spare_V, np.swapaxes(one_hot(t, np.swapaxes(y, -1, -2)), -1, -2))
+    subtract(delta_y, spare_V, delta_y)
+    multiply(delta_y, 1 / N, delta_y)
+    # (38) slope_z[k] = delta_y[k] @ Wy.T
+    np.matmul(Wy, delta_y, slope_z)
+    # (39) slope_z_2[k] = 1 - h[k] ** 2
+    multiply(h, h, slope_z_2)
+    subtract(1, slope_z_2, slope_z_2)
+
+
+def run_back(weights: Names, window: Window) -> None:
+    """The adjoint recurrence."""
+    Wrec = weights.Wrec
+    slope_z, slope_z_2, delta_z = window.rows.slope_z, window.rows.slope_z_2, window.rows.delta_z
+    last, n = window.last, window.n
+    if last:
         # (41) delta_z[T] = slope_z[T] * slope_z_2[T]
         multiply(slope_z[n], slope_z_2[n], delta_z[n])
-    for k in range(n - 1 if window.is_last else n, 0, -1):
+    for k in range(n - last, 0, -1):
         # (40) delta_z[k] = (delta_z[k + 1] @ Wrec.T + slope_z[k]) * slope_z_2[k]
-        Wrec_rows.dot(delta_z[k + 1], delta_z[k])
+        Wrec.dot(delta_z[k + 1], delta_z[k])
         add(delta_z[k], slope_z[k], delta_z[k])
         multiply(delta_z[k], slope_z_2[k], delta_z[k])
 
 
-def add_up(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the steps of a window add to the gradients."""
-    adjoints = space.adjoints
-    delta_y, delta_z, left, right = adjoints.delta_y, adjoints.delta_z, adjoints.left, adjoints.right
-    h, x = window.h, window.x
-    n, stop, N, V, H = window.n, window.n + 1, space.N, space.sizes["V"], space.sizes["H"]
-    columns(delta_z[1:stop], right)
-    columns(x[1:stop], left[:V])
-    columns(h[: stop - 1], left[V : H + V])
-    # (26), (27), (28)
-    totals.products += left[: H + V + 1, : n * N].dot(right[:H, : n * N].T)
-    # (29)
-    totals.gradient_Wy += columns(h[1:stop]).dot(columns(delta_y[1:stop]).T)
-    # (30)
-    totals.gradient_by += np.sum(delta_y[1:stop], axis=(0, -1))
+def sum_over_time(weights: Names, window: Window) -> None:
+    """What these steps add to the gradients."""
+    right_steps, delta_z, left_x, x = window.now.right, window.now.delta_z, window.now.left_x, window.now.x
+    left_h, right_2_steps, delta_y = window.now.left_h, window.now.right_2, window.now.delta_y
+    left_h_2, h = window.now.left_h_2, window.now.h
+    h_before = window.before.h
+    left, right, left_2 = window.beside.left, window.beside.right, window.beside.left_2
+    right_2 = window.beside.right_2
+    totals = window.totals
+    copyto(right_steps, delta_z)
+    copyto(left_x, x)
+    copyto(left_h, h_before)
+    # (26) gradient_Wx += x[k].T @ delta_z[k]
+    # (27) gradient_Wrec += h[k - 1].T @ delta_z[k]
+    # (28) gradient_b += np.sum(delta_z[k], axis=0)
+    totals.products += left.dot(right.T)
+    copyto(right_2_steps, delta_y)
+    copyto(left_h_2, h)
+    # (29) gradient_Wy += h[k].T @ delta_y[k]
+    # (30) gradient_by += np.sum(delta_y[k], axis=0)
+    totals.products_2 += left_2.dot(right_2.T)
 
 
-def back_to_inputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """The derivative with respect to the inputs of a window."""
-    adjoints = space.adjoints
-    Wx_rows = weights.Wx_rows
-    delta_x, delta_z = adjoints.delta_x, adjoints.delta_z
-    stop = window.stop
+def input_adjoints(weights: Names, window: Window) -> None:
+    """The derivative with respect to the inputs of these steps."""
+    Wx = weights.Wx
+    delta_z, delta_x = window.now.delta_z, window.now.delta_x
     # (43) delta_x[k] = delta_z[k] @ Wx.T
-    np.matmul(Wx_rows, delta_z[1:stop], delta_x[: stop - 1])
+    np.matmul(Wx, delta_z, delta_x)
 
 
-def columns(steps: Array, out: Array | None = None) -> Array:
-    """The steps side by side: n × F × N as F × n N, in the first columns of `out` if that is given."""
-    n, F, N = steps.shape
-    if out is None:
-        out = np.empty((F, n * N), steps.dtype)
-    out[:, : n * N].reshape(F, n, N)[...] = steps.transpose(1, 0, 2)
-    return out
+def loss_of(weights: Names, window: Window) -> Number:
+    """What these steps add to the loss."""
+    y, t = window.now.y, window.now.t
+    N = window.sizes["N"]
+    value: Number = 0
+    # (5) value += np.sum(softmax_cross_entropy(y[k], t[k])) / N
+    value += np.sum(softmax_cross_entropy(np.swapaxes(y, -1, -2), t)) / N
+    return value
+
+
+def gradient(weights: Names, window: Window) -> Parameters:
+    """The gradients, when all steps are summed."""
+    totals = window.totals
+    H, V = window.sizes["H"], window.sizes["V"]
+    return Parameters(
+        Wx=totals.products[:V, :H].copy(),  # (26)
+        Wrec=totals.products[V : H + V, :H].copy(),  # (27)
+        b=totals.products[H + V, :H].copy(),  # (28)
+        Wy=totals.products_2[:H, :V].copy(),  # (29)
+        by=totals.products_2[H, :V].copy(),  # (30)
+    )
+
+
+NETWORK = Network(
+    module=network,
+    input="x",
+    target="t",
+    classes=("V",),
+    input_adjoint="delta_x",
+    carried=("h",),
+    ahead=("delta_z",),
+    arrays=arrays,
+    packed=packed,
+    start=start,
+    forward=(
+        hoisted,
+        run,
+        outputs,
+    ),
+    loss_of=loss_of,
+    backward=(
+        hoisted_back,
+        run_back,
+        sum_over_time,
+    ),
+    input_adjoints=input_adjoints,
+    gradient=gradient,
+)

@@ -6,185 +6,21 @@ equation there, and the comment is the equation as network.py would write it.
 
 Time comes first and the sequences last, so that a step is one block of memory, and quantities with the same left factor
 are stacked: they are blocks of rows of one array. The steps are cut into windows. What no step must wait for is
-computed for a whole window at once, and every result is written into an array that is there already.
+computed for a whole window at once, and every result is written into an array that is there already: `h[k]` is one
+step, and `h` all steps of the window.
 """
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
-from numpy import add, multiply, subtract, tanh
+from numpy import add, copyto, multiply, subtract, tanh
 
-from .network import Parameters, as_sequences, as_targets
-
-Array = Any
-Number = Any
-
-WINDOW_BYTES = 8_000_000
-"""How many bytes the arrays of the way back take at most, unless that is less than two steps: about what stays in the
-cache."""
-
-
-class Weights:
-    """What the steps need of the weights: transposed, stacked, as columns."""
-
-    def __init__(self, parameters: Parameters, dtype: Any) -> None:
-        Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, Wy, by = (
-            np.asarray(weight, dtype)[()]
-            for weight in (
-                parameters.Wxr,
-                parameters.Whr,
-                parameters.br,
-                parameters.Wxu,
-                parameters.Whu,
-                parameters.bu,
-                parameters.Wxc,
-                parameters.Whc,
-                parameters.bxc,
-                parameters.Wy,
-                parameters.by,
-            )
-        )
-        self.of_inputs: Array = np.concatenate((0.5 * Wxr.T, 0.5 * Wxu.T, Wxc.T))
-        self.inputs_bias: Array = np.concatenate((0.5 * br, 0.5 * bu, bxc))[:, np.newaxis]
-        self.of_h: Array = np.concatenate((0.5 * Whr.T, 0.5 * Whu.T))
-        self.of_p: Array = np.ascontiguousarray(Whc.T)
-        self.Wy_columns: Array = np.ascontiguousarray(Wy.T)
-        self.by: Array = by[:, np.newaxis]
-        self.Wy_rows: Array = np.ascontiguousarray(Wy)
-        self.Whc_rows: Array = np.ascontiguousarray(Whc)
-        self.back_Whr_Whu: Array = np.concatenate((Whr, Whu), axis=1)
-        self.back_Wxr_Wxu_Wxc: Array = np.concatenate((Wxr, Wxu, Wxc), axis=1)
-
-
-class Window:
-    """What the forward pass keeps of up to m steps in a row.
-
-    Row k of an array is for the window's step k; row 0 is for the step before and row m + 1 for the step after.
-
-    Attributes:
-        n: How many steps it has.
-        stop: 1 more than the last step that has the equations of all steps.
-        is_first: Whether it has the first step.
-        is_last: Whether it has the last one.
-        rows: The rows of every array, by its name.
-    """
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        M = sizes["M"]
-        self.inputs: Array = np.zeros((m + 2, 3 * H, N), dtype)
-        self.zr_input: Array = self.inputs[:, :H]
-        self.zu_input: Array = self.inputs[:, H : 2 * H]
-        self.zc_input: Array = self.inputs[:, 2 * H : 3 * H]
-        self.gates: Array = np.zeros((m + 2, 2 * H, N), dtype)
-        self.r: Array = self.gates[:, :H]
-        self.u: Array = self.gates[:, H : 2 * H]
-        self.x: Array = np.zeros((m + 2, D, N), dtype)
-        self.h: Array = np.zeros((m + 2, H, N), dtype)
-        self.p: Array = np.zeros((m + 2, H, N), dtype)
-        self.c: Array = np.zeros((m + 2, H, N), dtype)
-        self.y: Array = np.zeros((m + 2, M, N), dtype)
-        self.inputs_gates: Array = self.inputs[:, : 2 * H]
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.n, self.stop, self.is_first, self.is_last = m, m + 1, False, False
-
-
-class Adjoints:
-    """What the way back computes of up to m steps in a row, in the form of Window; one for all windows."""
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        M = sizes["M"]
-        self.deltas: Array = np.zeros((m + 2, 3 * H, N), dtype)
-        self.delta_zr: Array = self.deltas[:, :H]
-        self.delta_zu: Array = self.deltas[:, H : 2 * H]
-        self.delta_zc: Array = self.deltas[:, 2 * H : 3 * H]
-        self.slopes: Array = np.zeros((m + 2, 3 * H, N), dtype)
-        self.slope_zr: Array = self.slopes[:, :H]
-        self.slope_zu: Array = self.slopes[:, H : 2 * H]
-        self.slope_zc: Array = self.slopes[:, 2 * H : 3 * H]
-        self.delta_y: Array = np.zeros((m + 2, M, N), dtype)
-        self.delta_h: Array = np.zeros((m + 2, H, N), dtype)
-        self.delta_p: Array = np.zeros((m + 2, H, N), dtype)
-        self.deltas_of_h: Array = self.deltas[:, H : 3 * H].reshape(-1, 2, H, N)
-        self.slopes_of_h: Array = self.slopes[:, H : 3 * H].reshape(-1, 2, H, N)
-        self.deltas_zr_zu: Array = self.deltas[:, : 2 * H]
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.steps_H: Array = np.zeros((m, H, N), dtype)
-        self.left: Array = np.ones((2 * H + D + 1, m * N), dtype)
-        self.right: Array = np.ones((3 * H, m * N), dtype)
-        self.delta_x: Array = np.zeros((m, D, N), dtype)
-
-
-class Spare:
-    """Arrays of one step, for what no other step needs."""
-
-    def __init__(self, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        H = sizes["H"]
-        self.from_h: Array = np.zeros((2 * H, N), dtype)
-        self.from_p: Array = np.zeros((H, N), dtype)
-        self.spare_H: Array = np.zeros((H, N), dtype)
-
-
-class Totals:
-    """The sums over the windows that the gradients are."""
-
-    def __init__(self, parameters: Parameters, sizes: dict[str, int], dtype: Any) -> None:
-        D = sizes["D"]
-        H = sizes["H"]
-        self.products_1: Array = np.zeros((H, 2 * H), dtype)
-        self.products_2: Array = np.zeros((H, H), dtype)
-        self.products_3: Array = np.zeros((D + 1, 3 * H), dtype)
-        self.gradient_Wy: Array = np.zeros(np.shape(parameters.Wy), dtype)[()]
-        self.gradient_by: Array = np.zeros(np.shape(parameters.by), dtype)[()]
-
-
-class Workspace:
-    """The arrays of a calculation. A caller who keeps one, for one thread, has them made once for a shape.
-
-    Attributes:
-        N: How many sequences there are.
-        T: How many steps.
-        windows: The steps, in order; the same one again and again where what is not kept is recomputed.
-    """
-
-    def __init__(self) -> None:
-        self._key: Any = None
-
-    def fit(self, parameters: Parameters, X: Array, dtype: Any, recompute: bool) -> None:
-        """Makes the arrays, unless those of the call before fit."""
-        D = parameters.Wxr.shape[0]
-        H = parameters.Wxr.shape[1]
-        M = parameters.Wy.shape[1]
-        sizes: dict[str, int] = {
-            "D": D,
-            "H": H,
-            "M": M,
-        }
-        N, T = X.shape[:2]
-        key = (N, T, tuple(sizes.values()), dtype, recompute)
-        if key == self._key:
-            return
-        self._key = None  # until all arrays are there: there may be no memory for them
-        self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
-        one, two = (bytes_of(Adjoints(m, N, sizes, dtype)) for m in (1, 2))
-        m = isqrt(T - 1) + 1 if recompute else 1 + (WINDOW_BYTES - one) // (two - one)
-        m = min(T, max(m, 2))
-        count = -(-T // m)
-        self.windows = (
-            [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
-        )
-        self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints = Adjoints(m, N, sizes, dtype)
-        self.spare = Spare(N, sizes, dtype)
-        self.recompute, self.t = recompute, np.zeros(0)
-        self.starts: list[list[Array]] = []
-        self._key = key
+from ..trainer.run import windows
+from ..trainer.run.windows import Array, Arrays, Names, Network, Number, Sizes, Window, Workspace
+from . import network
+from .network import Parameters
 
 
 def value_and_gradient(
@@ -203,346 +39,330 @@ def value_and_gradient(
         X: The inputs, N × T × D.
         t: The targets, N × M.
         workspace: Arrays of an earlier call to use again; made anew unless given.
-        recompute: Keep the states at about √T steps only, and compute what lies between them once more on the way
-            back: for sequences so long that memory does not hold all steps.
+        recompute: Keep the states at about √T steps only, and compute what lies between them once more in the backward
+            pass: for sequences so long that memory does not hold all steps.
         input_gradient: An array of the shape of X for the derivative of the loss with respect to the inputs, which is
             not computed unless there is one.
 
     Raises:
         ValueError: X, t or input_gradient has another shape, or input_gradient another type.
     """
-    space, weights, x, t = prepared(parameters, X, t, workspace, recompute)
-    if input_gradient is not None:
-        check_array(input_gradient, np.shape(X), space.dtype)
-    value = run_forward(parameters, weights, space, x, t)
-    totals = Totals(parameters, space.sizes, space.dtype)
-    count = len(space.windows)
-    for number in range(count - 1, -1, -1):
-        window = space.windows[number]
-        n = space.lengths[number]
-        if number < count - 1:
-            space.adjoints.delta_h[n + 1] = space.adjoints.delta_h[1]
-            space.adjoints.delta_p[n + 1] = space.adjoints.delta_p[1]
-            space.adjoints.deltas[n + 1] = space.adjoints.deltas[1]
-            window.r[n + 1] = space.windows[number + 1].r[1]
-            window.u[n + 1] = space.windows[number + 1].u[1]
-            if recompute:
-                enter(space, number, x, t)
-                restore(space, number)
-                advance(weights, space, window)
-        hoisted_back(weights, space, window)
-        run_back(weights, space, window)
-        add_up(weights, space, window, totals)
-        add_ends(weights, space, window, totals)
-        if input_gradient is not None:
-            back_to_inputs(weights, space, window)
-            last = space.T - sum(space.lengths[number + 1 :])
-            np.transpose(input_gradient, (1, 2, 0))[last - n : last] = space.adjoints.delta_x[:n]
-    D = space.sizes["D"]
-    H = space.sizes["H"]
-    return value, Parameters(
-        totals.products_3[:D, :H].copy(),
-        totals.products_1[:H, :H].copy(),
-        totals.products_3[D, :H].copy(),
-        totals.products_3[:D, H : 2 * H].copy(),
-        totals.products_1[:H, H : 2 * H].copy(),
-        totals.products_3[D, H : 2 * H].copy(),
-        totals.products_3[:D, 2 * H : 3 * H].copy(),
-        totals.products_2[:H, :H].copy(),
-        totals.products_3[D, 2 * H : 3 * H].copy(),
-        totals.gradient_Wy,
-        totals.gradient_by,
-    )
+    return windows.value_and_gradient(NETWORK, parameters, X, t, workspace, recompute, input_gradient)
 
 
 def loss(parameters: Parameters, X: Any, t: Any, workspace: Workspace | None = None) -> Number:
     """The loss on the data; see `value_and_gradient`."""
-    # A workspace that is kept keeps its arrays; one of this call takes as little as it can.
-    space, weights, x, t = prepared(parameters, X, t, workspace, workspace is None)
-    return run_forward(parameters, weights, space, x, t)
+    return windows.loss(NETWORK, parameters, X, t, workspace)
 
 
-def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Finds out before the work whether an array can take a result.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    fits = isinstance(array, np.ndarray) and array.shape == shape and np.can_cast(dtype, array.dtype, "same_kind")
-    if not fits or not array.flags.writeable:
-        found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
-
-
-def bytes_of(owner: Any) -> int:
-    """What the arrays of an object take; those that are parts of others take nothing."""
-    arrays = [array for array in vars(owner).values() if isinstance(array, np.ndarray)]
-    return sum(array.nbytes for array in arrays if array.base is None)
-
-
-def prepared(
-    parameters: Parameters, X: Any, t: Any, workspace: Workspace | None, recompute: bool
-) -> tuple[Workspace, Weights, Array, Array]:
-    """The arrays to work in, the weights as the steps need them, and the data with the sequences last."""
-    X = as_sequences(X, parameters)
-    dtype = X.dtype
-    space = workspace if workspace is not None else Workspace()
-    space.fit(parameters, X, dtype, recompute)
-    targets = as_targets(
-        t,
-        (
-            space.N,
-            space.sizes["M"],
-        ),
-        dtype,
+def arrays(sizes: Sizes) -> Arrays:
+    """The arrays that the stages need, each by its shape for one sequence at one step."""
+    H, D, M = sizes["H"], sizes["D"], sizes["M"]
+    return Arrays(
+        kept={
+            "h": (H,),
+            "inputs": (2 * H,),
+            "x": (D,),
+            "zc_input": (H,),
+            "gates": (2 * H,),
+            "p": (H,),
+            "c": (H,),
+            "y": (M,),
+        },
+        backward={
+            "slopes": (3 * H,),
+            "spare_slopes": (3 * H,),
+            "delta_y": (M,),
+            "delta_h": (H,),
+            "deltas": (3 * H,),
+            "delta_p": (H,),
+            "delta_x": (D,),
+        },
+        beside={
+            "right": (3 * H,),
+            "left": (D + 1,),
+            "left_2": (H,),
+            "left_3": (H,),
+        },
+        step={
+            "sums": (2 * H,),
+            "zc": (H,),
+            "spare_H": (H,),
+        },
+        totals={
+            "products": (D + 1, 3 * H),
+            "products_2": (H, 2 * H),
+            "products_3": (H, H),
+            "total_Wy": (H, M),
+            "total_by": (M,),
+        },
+        parts={
+            "r": ("gates", 0, H),
+            "u": ("gates", H, 2 * H),
+            "slope_zc": ("slopes", 0, H),
+            "spare_slopes_slope_zc": ("spare_slopes", 0, H),
+            "slope_zu": ("slopes", H, 2 * H),
+            "spare_slopes_slope_zu": ("spare_slopes", H, 2 * H),
+            "slope_zr": ("slopes", 2 * H, 3 * H),
+            "delta_zc_to_delta_zu": ("deltas", 0, 2 * H, 2),
+            "slope_zc_to_slope_zu": ("slopes", 0, 2 * H, 2),
+            "delta_zc": ("deltas", 0, H),
+            "delta_zr": ("deltas", 2 * H, 3 * H),
+            "delta_zu_to_delta_zr": ("deltas", H, 3 * H),
+            "left_x": ("left", 0, D),
+            "left_h": ("left_2", 0, H),
+            "right_delta_zu": ("right", H, 3 * H),
+            "left_p": ("left_3", 0, H),
+            "right_delta_zc": ("right", 0, H),
+        },
     )
-    targets = np.swapaxes(targets, -1, -2)
-    space.t = targets
-    return space, Weights(parameters, dtype), np.transpose(X, (1, 2, 0)), targets
 
 
-def run_forward(parameters: Parameters, weights: Weights, space: Workspace, x: Array, t: Array) -> Number:
-    """Runs over all windows, and returns the loss."""
-    value: Number = 0
-    space.starts = []
-    for number, window in enumerate(space.windows):
-        before = space.windows[number - 1].rows if number else {}
-        carried = [before[name][space.lengths[number - 1]] for name in CARRIED] if number else []
-        enter(space, number, x, t)
-        if number == 0:
-            start(weights, space, window)
-        for name, row in zip(CARRIED, carried, strict=False):
-            window.rows[name][0][...] = row
-        if space.recompute:
-            space.starts.append([window.rows[name][0].copy() for name in CARRIED])
-        advance(weights, space, window)
-        value += loss_of(weights, space, window)
-    return value
+def packed(parameters: Parameters, dtype: Any) -> Names:
+    """What the stages need of the weights, once per call."""
+    Wxr, Whr, br, Wxu, Whu, bu, Wxc, Whc, bxc, Wy, by = (np.asarray(weight, dtype)[()] for weight in parameters)
+    return Names(
+        Wxc_T=np.ascontiguousarray(Wxc.T),
+        bxc=bxc[:, np.newaxis],
+        Whc_T=np.ascontiguousarray(Whc.T),
+        Wy_T=np.ascontiguousarray(Wy.T),
+        by=by[:, np.newaxis],
+        Wy=np.ascontiguousarray(Wy),
+        Whc=np.ascontiguousarray(Whc),
+        Whu_to_Whr=np.concatenate((Whu, Whr), axis=1),
+        Wxc_to_Wxr=np.concatenate((Wxc, Wxu, Wxr), axis=1),
+        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        Wxr_to_Wxu_T=np.concatenate((0.5 * Wxr.T, 0.5 * Wxu.T)),
+        br_to_bu=np.concatenate((0.5 * br, 0.5 * bu))[:, np.newaxis],
+        Whr_to_Whu_T=np.concatenate((0.5 * Whr.T, 0.5 * Whu.T)),
+    )
 
 
-CARRIED = ("h",)
-"""What a step reads of the step before."""
-
-
-def enter(space: Workspace, number: int, x: Array, t: Array) -> None:
-    """Puts the data of a window into it."""
-    window, n = space.windows[number], space.lengths[number]
-    first = sum(space.lengths[:number])
-    window.n, window.is_first, window.is_last = n, number == 0, number == len(space.windows) - 1
-    window.stop = n + 1
-    window.x[1 : n + 1] = x[first : first + n]
-
-
-def restore(space: Workspace, number: int) -> None:
-    """Puts back what the first step of a window reads of the step before."""
-    window = space.windows[number]
-    for name, row in zip(CARRIED, space.starts[number], strict=True):
-        window.rows[name][0][...] = row
-
-
-def advance(weights: Weights, space: Workspace, window: Window) -> None:
-    """Runs over the steps of a window."""
-    hoisted(weights, space, window)
-    run(weights, space, window)
-    if window.is_last:
-        finish(weights, space, window)
-
-
-def start(weights: Weights, space: Workspace, window: Window) -> None:
+def start(weights: Names, window: Window) -> None:
     """The state before the first step."""
-    h = window.rows["h"]
+    h = window.rows.h
     # (1) h[0] = 0
-    h[0][...] = 0
+    copyto(h[0], 0)
 
 
-def hoisted(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no state, for all steps of a window."""
-    inputs_bias, of_inputs = weights.inputs_bias, weights.of_inputs
-    inputs, x = window.inputs, window.x
-    stop = window.stop
+def hoisted(weights: Names, window: Window) -> None:
+    """What needs no state, for all steps at once."""
+    Wxr_to_Wxu_T, br_to_bu, Wxc_T, bxc = weights.Wxr_to_Wxu_T, weights.br_to_bu, weights.Wxc_T, weights.bxc
+    x, inputs, zc_input = window.now.x, window.now.inputs, window.now.zc_input
     # (86) zr_input[k] = x[k] @ Wxr + br
+    # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     # (88) zu_input[k] = x[k] @ Wxu + bu
+    np.matmul(Wxr_to_Wxu_T, x, inputs)
+    add(inputs, br_to_bu, inputs)
     # (90) zc_input[k] = x[k] @ Wxc + bxc
-    np.matmul(of_inputs, x[1:stop], inputs[1:stop])
-    add(inputs[1:stop], inputs_bias, inputs[1:stop])
+    np.matmul(Wxc_T, x, zc_input)
+    add(zc_input, bxc, zc_input)
 
 
-def run(weights: Weights, space: Workspace, window: Window) -> None:
+def run(weights: Names, window: Window) -> None:
     """The recurrence."""
-    spare = space.spare
-    of_h, of_p = weights.of_h, weights.of_p
-    c, gates, h, inputs_gates, p, r, u, zc_input = (
-        window.rows["c"],
-        window.rows["gates"],
-        window.rows["h"],
-        window.rows["inputs_gates"],
-        window.rows["p"],
-        window.rows["r"],
-        window.rows["u"],
-        window.rows["zc_input"],
-    )
-    from_h, from_p, spare_H = spare.from_h, spare.from_p, spare.spare_H
-    stop = window.stop
-    for k in range(1, stop):
+    Whr_to_Whu_T, Whc_T = weights.Whr_to_Whu_T, weights.Whc_T
+    h, sums, inputs, gates = window.rows.h, window.rows.sums, window.rows.inputs, window.rows.gates
+    r, p, zc, zc_input, c = window.rows.r, window.rows.p, window.rows.zc, window.rows.zc_input, window.rows.c
+    u, spare_H = window.rows.u, window.rows.spare_H
+    n = window.n
+    for k in range(1, n + 1):
         # (87) zr[k] = h[k - 1] @ Whr + zr_input[k]
+        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         # (89) zu[k] = h[k - 1] @ Whu + zu_input[k]
-        of_h.dot(h[k - 1], from_h)
+        Whr_to_Whu_T.dot(h[k - 1], sums)
+        add(sums, inputs[k], sums)
         # (4) r[k] = logistic(zr[k])
         # (5) u[k] = logistic(zu[k])
-        add(from_h, inputs_gates[k], gates[k])
-        tanh(gates[k], gates[k])
+        tanh(sums, gates[k])
         multiply(gates[k], 0.5, gates[k])
         add(gates[k], 0.5, gates[k])
-        # (6) p[k] = r[k] * h[k - 1]
-        multiply(r[k], h[k - 1], p[k])
+        # (6) p[k] = h[k - 1] * r[k]
+        multiply(h[k - 1], r[k], p[k])
         # (91) zc[k] = p[k] @ Whc + zc_input[k]
-        of_p.dot(p[k], from_p)
+        Whc_T.dot(p[k], zc)
+        add(zc, zc_input[k], zc)
         # (8) c[k] = np.tanh(zc[k])
-        add(from_p, zc_input[k], c[k])
-        tanh(c[k], c[k])
-        # (9) h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]
-        multiply(u[k], h[k - 1], h[k])
+        tanh(zc, c[k])
+        # (9) h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])
+        multiply(h[k - 1], u[k], h[k])
         subtract(1, u[k], spare_H)
         multiply(spare_H, c[k], spare_H)
         add(h[k], spare_H, h[k])
 
 
-def finish(weights: Weights, space: Workspace, window: Window) -> None:
-    """What the last step has equations of its own for."""
-    Wy_columns, by = weights.Wy_columns, weights.by
-    h, y = window.rows["h"], window.rows["y"]
-    n = window.n
-    # (10) y[T] = h[T] @ Wy + by
-    Wy_columns.dot(h[n], y[n])
-    add(y[n], by, y[n])
+def finish(weights: Names, window: Window) -> None:
+    """The last step's own equations."""
+    Wy_T, by = weights.Wy_T, weights.by
+    h, y = window.rows.h, window.rows.y
+    last, n = window.last, window.n
+    if last:
+        # (10) y[T] = h[T] @ Wy + by
+        Wy_T.dot(h[n], y[n])
+        add(y[n], by, y[n])
 
 
-def loss_of(weights: Weights, space: Workspace, window: Window) -> Number:
-    """What a window adds to the loss."""
-    if not window.is_last:
-        return 0
-    y = window.rows["y"]
-    n, t = window.n, space.t
-    # (11) value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))
-    return np.mean(np.sum((y[n] - t) ** 2, axis=-2))
+def hoisted_back(weights: Names, window: Window) -> None:
+    """What needs no adjoint of a later step, for all steps at once."""
+    c, slope_zc, u = window.now.c, window.now.slope_zc, window.now.u
+    spare_slopes_slope_zc, slope_zu = window.now.spare_slopes_slope_zc, window.now.slope_zu
+    spare_slopes_slope_zu, r, slope_zr = window.now.spare_slopes_slope_zu, window.now.r, window.now.slope_zr
+    h_before = window.before.h
+    # (92) slope_zc[k] = (1 - c[k] ** 2) * (1 - u[k])
+    multiply(c, c, slope_zc)
+    subtract(1, slope_zc, slope_zc)
+    subtract(1, u, spare_slopes_slope_zc)
+    multiply(slope_zc, spare_slopes_slope_zc, slope_zc)
+    # (94) slope_zu[k] = (h[k - 1] - c[k]) * u[k] * (1 - u[k])
+    subtract(h_before, c, slope_zu)
+    subtract(1, u, spare_slopes_slope_zu)
+    multiply(slope_zu, spare_slopes_slope_zu, slope_zu)
+    multiply(slope_zu, u, slope_zu)
+    # (96) slope_zr[k] = h[k - 1] * r[k] * (1 - r[k])
+    subtract(1, r, slope_zr)
+    multiply(slope_zr, h_before, slope_zr)
+    multiply(slope_zr, r, slope_zr)
 
 
-def hoisted_back(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no adjoint of a later step, for all steps of a window."""
-    adjoints = space.adjoints
-    c, h, r, u = window.c, window.h, window.r, window.u
-    slope_zc, slope_zr, slope_zu, steps_H = adjoints.slope_zc, adjoints.slope_zr, adjoints.slope_zu, adjoints.steps_H
-    stop = window.n + 1
-    # (92) slope_zc[k] = (1 - u[k]) * (1 - c[k] ** 2)
-    subtract(1, u[1:stop], slope_zc[1:stop])
-    multiply(c[1:stop], c[1:stop], steps_H[: stop - 1])
-    subtract(1, steps_H[: stop - 1], steps_H[: stop - 1])
-    multiply(slope_zc[1:stop], steps_H[: stop - 1], slope_zc[1:stop])
-    # (94) slope_zu[k] = u[k] * (1 - u[k]) * (h[k - 1] - c[k])
-    subtract(1, u[1:stop], slope_zu[1:stop])
-    subtract(h[: stop - 1], c[1:stop], steps_H[: stop - 1])
-    multiply(slope_zu[1:stop], steps_H[: stop - 1], slope_zu[1:stop])
-    multiply(slope_zu[1:stop], u[1:stop], slope_zu[1:stop])
-    # (96) slope_zr[k] = r[k] * (1 - r[k]) * h[k - 1]
-    subtract(1, r[1:stop], slope_zr[1:stop])
-    multiply(slope_zr[1:stop], r[1:stop], slope_zr[1:stop])
-    multiply(slope_zr[1:stop], h[: stop - 1], slope_zr[1:stop])
-
-
-def run_back(weights: Weights, space: Workspace, window: Window) -> None:
+def run_back(weights: Names, window: Window) -> None:
     """The adjoint recurrence."""
-    adjoints = space.adjoints
-    spare = space.spare
-    Whc_rows, Wy_rows, back_Whr_Whu = weights.Whc_rows, weights.Wy_rows, weights.back_Whr_Whu
-    delta_h, delta_p, delta_y, delta_zc, delta_zr, deltas_of_h, deltas_zr_zu, slope_zr, slopes_of_h = (
-        adjoints.rows["delta_h"],
-        adjoints.rows["delta_p"],
-        adjoints.rows["delta_y"],
-        adjoints.rows["delta_zc"],
-        adjoints.rows["delta_zr"],
-        adjoints.rows["deltas_of_h"],
-        adjoints.rows["deltas_zr_zu"],
-        adjoints.rows["slope_zr"],
-        adjoints.rows["slopes_of_h"],
-    )
-    r, u, y = window.rows["r"], window.rows["u"], window.rows["y"]
-    spare_H = spare.spare_H
-    n, N, t = window.n, space.N, space.t
-    if window.is_last:
+    Wy, Whc, Whu_to_Whr = weights.Wy, weights.Whc, weights.Whu_to_Whr
+    y, delta_y, delta_h = window.rows.y, window.rows.delta_y, window.rows.delta_h
+    slope_zc_to_slope_zu, delta_zc_to_delta_zu = window.rows.slope_zc_to_slope_zu, window.rows.delta_zc_to_delta_zu
+    delta_zc, delta_p, slope_zr = window.rows.delta_zc, window.rows.delta_p, window.rows.slope_zr
+    delta_zr, delta_zu_to_delta_zr, u = window.rows.delta_zr, window.rows.delta_zu_to_delta_zr, window.rows.u
+    spare_H, r = window.rows.spare_H, window.rows.r
+    last, n, t = window.last, window.n, window.target
+    N = window.sizes["N"]
+    if last:
         # (47) delta_y[T] = 2 / N * (y[T] - t)
         subtract(y[n], t, delta_y[n])
         multiply(delta_y[n], 2 / N, delta_y[n])
         # (48) delta_h[T] = delta_y[T] @ Wy.T
-        Wy_rows.dot(delta_y[n], delta_h[n])
-        # (99) delta_zu[T] = delta_h[T] * slope_zu[T]
+        Wy.dot(delta_y[n], delta_h[n])
         # (98) delta_zc[T] = delta_h[T] * slope_zc[T]
-        multiply(slopes_of_h[n], delta_h[n], deltas_of_h[n])
+        # (99) delta_zu[T] = delta_h[T] * slope_zu[T]
+        multiply(delta_h[n], slope_zc_to_slope_zu[n], delta_zc_to_delta_zu[n])
         # (51) delta_p[T] = delta_zc[T] @ Whc.T
-        Whc_rows.dot(delta_zc[n], delta_p[n])
+        Whc.dot(delta_zc[n], delta_p[n])
         # (100) delta_zr[T] = delta_p[T] * slope_zr[T]
         multiply(delta_p[n], slope_zr[n], delta_zr[n])
-    for k in range(n - 1 if window.is_last else n, 0, -1):
+    for k in range(n - last, 0, -1):
         # (56) delta_h[k] = delta_h[k + 1] * u[k + 1] + delta_p[k + 1] * r[k + 1] + delta_zr[k + 1] @
         #     Whr.T + delta_zu[k + 1] @ Whu.T
-        back_Whr_Whu.dot(deltas_zr_zu[k + 1], delta_h[k])
+        Whu_to_Whr.dot(delta_zu_to_delta_zr[k + 1], delta_h[k])
         multiply(delta_h[k + 1], u[k + 1], spare_H)
         add(delta_h[k], spare_H, delta_h[k])
         multiply(delta_p[k + 1], r[k + 1], spare_H)
         add(delta_h[k], spare_H, delta_h[k])
-        # (95) delta_zu[k] = delta_h[k] * slope_zu[k]
         # (93) delta_zc[k] = delta_h[k] * slope_zc[k]
-        multiply(slopes_of_h[k], delta_h[k], deltas_of_h[k])
+        # (95) delta_zu[k] = delta_h[k] * slope_zu[k]
+        multiply(delta_h[k], slope_zc_to_slope_zu[k], delta_zc_to_delta_zu[k])
         # (59) delta_p[k] = delta_zc[k] @ Whc.T
-        Whc_rows.dot(delta_zc[k], delta_p[k])
+        Whc.dot(delta_zc[k], delta_p[k])
         # (97) delta_zr[k] = delta_p[k] * slope_zr[k]
         multiply(delta_p[k], slope_zr[k], delta_zr[k])
 
 
-def add_up(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the steps of a window add to the gradients."""
-    adjoints = space.adjoints
-    deltas, left, right = adjoints.deltas, adjoints.left, adjoints.right
-    h, p, x = window.h, window.p, window.x
-    n, stop, N, D, H = window.n, window.n + 1, space.N, space.sizes["D"], space.sizes["H"]
-    columns(deltas[1:stop], right)
-    columns(h[: stop - 1], left[:H])
-    columns(p[1:stop], left[H : 2 * H])
-    columns(x[1:stop], left[2 * H : 2 * H + D])
-    # (65), (68)
-    totals.products_1 += left[:H, : n * N].dot(right[: 2 * H, : n * N].T)
-    # (71)
-    totals.products_2 += left[H : 2 * H, : n * N].dot(right[2 * H : 3 * H, : n * N].T)
-    # (64), (66), (67), (69), (70), (72)
-    totals.products_3 += left[2 * H : 2 * H + D + 1, : n * N].dot(right[: 3 * H, : n * N].T)
+def sum_over_time(weights: Names, window: Window) -> None:
+    """What these steps add to the gradients."""
+    h_rows, delta_y = window.rows.h, window.rows.delta_y
+    right_steps, deltas, left_x, x = window.now.right, window.now.deltas, window.now.left_x, window.now.x
+    left_h, left_p, p = window.now.left_h, window.now.left_p, window.now.p
+    h_before = window.before.h
+    left, right, left_2 = window.beside.left, window.beside.right, window.beside.left_2
+    right_delta_zu, left_3 = window.beside.right_delta_zu, window.beside.left_3
+    right_delta_zc = window.beside.right_delta_zc
+    totals, last, n = window.totals, window.last, window.n
+    copyto(right_steps, deltas)
+    copyto(left_x, x)
+    # (64) gradient_Wxr += x[k].T @ delta_zr[k]
+    # (66) gradient_br += np.sum(delta_zr[k], axis=0)
+    # (67) gradient_Wxu += x[k].T @ delta_zu[k]
+    # (69) gradient_bu += np.sum(delta_zu[k], axis=0)
+    # (70) gradient_Wxc += x[k].T @ delta_zc[k]
+    # (72) gradient_bxc += np.sum(delta_zc[k], axis=0)
+    totals.products += left.dot(right.T)
+    copyto(left_h, h_before)
+    # (65) gradient_Whr += h[k - 1].T @ delta_zr[k]
+    # (68) gradient_Whu += h[k - 1].T @ delta_zu[k]
+    totals.products_2 += left_2.dot(right_delta_zu.T)
+    copyto(left_p, p)
+    # (71) gradient_Whc += p[k].T @ delta_zc[k]
+    totals.products_3 += left_3.dot(right_delta_zc.T)
+    if last:
+        # (73) gradient_Wy += h[T].T @ delta_y[T]
+        totals.total_Wy += h_rows[n].dot(delta_y[n].T)
+        # (74) gradient_by += np.sum(delta_y[T], axis=0)
+        totals.total_by += np.sum(delta_y[n], axis=-1)
 
 
-def back_to_inputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """The derivative with respect to the inputs of a window."""
-    adjoints = space.adjoints
-    back_Wxr_Wxu_Wxc = weights.back_Wxr_Wxu_Wxc
-    delta_x, deltas = adjoints.delta_x, adjoints.deltas
-    stop = window.stop
+def input_adjoints(weights: Names, window: Window) -> None:
+    """The derivative with respect to the inputs of these steps."""
+    Wxc_to_Wxr = weights.Wxc_to_Wxr
+    deltas, delta_x = window.now.deltas, window.now.delta_x
     # (102) delta_x[k] = delta_zc[k] @ Wxc.T + delta_zr[k] @ Wxr.T + delta_zu[k] @ Wxu.T
-    np.matmul(back_Wxr_Wxu_Wxc, deltas[1:stop], delta_x[: stop - 1])
+    np.matmul(Wxc_to_Wxr, deltas, delta_x)
 
 
-def add_ends(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the first and the last step add to the gradients, each once."""
-    adjoints = space.adjoints
-    delta_y = adjoints.rows["delta_y"]
-    h = window.rows["h"]
-    n = window.n
-    if window.is_last:
-        # (73)
-        totals.gradient_Wy += h[n].dot(delta_y[n].T)
-        # (74)
-        totals.gradient_by += np.sum(delta_y[n], axis=-1)
+def loss_of(weights: Names, window: Window) -> Number:
+    """What these steps add to the loss."""
+    y = window.rows.y
+    last, n, t = window.last, window.n, window.target
+    value: Number = 0
+    if last:
+        # (11) value = np.mean(np.sum((y[T] - t) ** 2, axis=-1))
+        value = np.mean(np.sum((y[n] - t) ** 2, axis=-2))
+    return value
 
 
-def columns(steps: Array, out: Array | None = None) -> Array:
-    """The steps side by side: n × F × N as F × n N, in the first columns of `out` if that is given."""
-    n, F, N = steps.shape
-    if out is None:
-        out = np.empty((F, n * N), steps.dtype)
-    out[:, : n * N].reshape(F, n, N)[...] = steps.transpose(1, 0, 2)
-    return out
+def gradient(weights: Names, window: Window) -> Parameters:
+    """The gradients, when all steps are summed."""
+    totals = window.totals
+    H, D = window.sizes["H"], window.sizes["D"]
+    return Parameters(
+        Wxr=totals.products[:D, 2 * H : 3 * H].copy(),  # (64)
+        Whr=totals.products_2[:H, H : 2 * H].copy(),  # (65)
+        br=totals.products[D, 2 * H : 3 * H].copy(),  # (66)
+        Wxu=totals.products[:D, H : 2 * H].copy(),  # (67)
+        Whu=totals.products_2[:H, :H].copy(),  # (68)
+        bu=totals.products[D, H : 2 * H].copy(),  # (69)
+        Wxc=totals.products[:D, :H].copy(),  # (70)
+        Whc=totals.products_3[:H, :H].copy(),  # (71)
+        bxc=totals.products[D, :H].copy(),  # (72)
+        Wy=totals.total_Wy,  # (73)
+        by=totals.total_by,  # (74)
+    )
+
+
+NETWORK = Network(
+    module=network,
+    input="x",
+    target=None,
+    classes=(),
+    input_adjoint="delta_x",
+    carried=("h",),
+    ahead=(
+        "delta_zu_to_delta_zr",
+        "delta_h",
+        "u",
+        "delta_p",
+        "r",
+    ),
+    arrays=arrays,
+    packed=packed,
+    start=start,
+    forward=(
+        hoisted,
+        run,
+        finish,
+    ),
+    loss_of=loss_of,
+    backward=(
+        hoisted_back,
+        run_back,
+        sum_over_time,
+    ),
+    input_adjoints=input_adjoints,
+    gradient=gradient,
+)

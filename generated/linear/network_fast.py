@@ -6,113 +6,21 @@ equation there, and the comment is the equation as network.py would write it.
 
 Time comes first and the sequences last, so that a step is one block of memory, and quantities with the same left factor
 are stacked: they are blocks of rows of one array. The steps are cut into windows. What no step must wait for is
-computed for a whole window at once, and every result is written into an array that is there already.
+computed for a whole window at once, and every result is written into an array that is there already: `h[k]` is one
+step, and `h` all steps of the window.
 """
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import Any
 
 import numpy as np
-from numpy import add, multiply, subtract
+from numpy import add, copyto, multiply, subtract
 
-from .network import Parameters, as_sequences, as_targets
-
-Array = Any
-Number = Any
-
-WINDOW_BYTES = 8_000_000
-"""How many bytes the arrays of the way back take at most, unless that is less than two steps: about what stays in the
-cache."""
-
-
-class Weights:
-    """What the steps need of the weights: transposed, stacked, as columns."""
-
-    def __init__(self, parameters: Parameters, dtype: Any) -> None:
-        Wx, Wrec = (
-            np.asarray(weight, dtype)[()]
-            for weight in (
-                parameters.Wx,
-                parameters.Wrec,
-            )
-        )
-        self.Wx: Array = Wx
-        self.Wrec: Array = Wrec
-
-
-class Window:
-    """What the forward pass keeps of up to m steps in a row.
-
-    Row k of an array is for the window's step k; row 0 is for the step before and row m + 1 for the step after.
-
-    Attributes:
-        n: How many steps it has.
-        stop: 1 more than the last step that has the equations of all steps.
-        is_first: Whether it has the first step.
-        is_last: Whether it has the last one.
-        rows: The rows of every array, by its name.
-    """
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        self.s_input: Array = np.zeros((m + 2, N), dtype)
-        self.x: Array = np.zeros((m + 2, N), dtype)
-        self.s: Array = np.zeros((m + 2, N), dtype)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.n, self.stop, self.is_first, self.is_last = m, m + 1, False, False
-
-
-class Adjoints:
-    """What the way back computes of up to m steps in a row, in the form of Window; one for all windows."""
-
-    def __init__(self, m: int, N: int, sizes: dict[str, int], dtype: Any) -> None:
-        self.delta: Array = np.zeros((m + 2, N), dtype)
-        self.rows: dict[str, Any] = {name: list(array) for name, array in vars(self).items()}
-        self.delta_x: Array = np.zeros((m, N), dtype)
-
-
-class Totals:
-    """The sums over the windows that the gradients are."""
-
-    def __init__(self, parameters: Parameters, sizes: dict[str, int], dtype: Any) -> None:
-        self.gradient_Wx: Array = np.zeros(np.shape(parameters.Wx), dtype)[()]
-        self.gradient_Wrec: Array = np.zeros(np.shape(parameters.Wrec), dtype)[()]
-
-
-class Workspace:
-    """The arrays of a calculation. A caller who keeps one, for one thread, has them made once for a shape.
-
-    Attributes:
-        N: How many sequences there are.
-        T: How many steps.
-        windows: The steps, in order; the same one again and again where what is not kept is recomputed.
-    """
-
-    def __init__(self) -> None:
-        self._key: Any = None
-
-    def fit(self, parameters: Parameters, X: Array, dtype: Any, recompute: bool) -> None:
-        """Makes the arrays, unless those of the call before fit."""
-        sizes: dict[str, int] = {}
-        N, T = X.shape[:2]
-        key = (N, T, tuple(sizes.values()), dtype, recompute)
-        if key == self._key:
-            return
-        self._key = None  # until all arrays are there: there may be no memory for them
-        self.N, self.T, self.sizes, self.dtype = N, T, sizes, dtype
-        one, two = (bytes_of(Adjoints(m, N, sizes, dtype)) for m in (1, 2))
-        m = isqrt(T - 1) + 1 if recompute else 1 + (WINDOW_BYTES - one) // (two - one)
-        m = min(T, max(m, 2))
-        count = -(-T // m)
-        self.windows = (
-            [Window(m, N, sizes, dtype)] * count if recompute else [Window(m, N, sizes, dtype) for _ in range(count)]
-        )
-        self.lengths = [T - (count - 1) * m] + [m] * (count - 1)
-        self.adjoints = Adjoints(m, N, sizes, dtype)
-        self.recompute, self.t = recompute, np.zeros(0)
-        self.starts: list[list[Array]] = []
-        self._key = key
+from ..trainer.run import windows
+from ..trainer.run.windows import Array, Arrays, Names, Network, Number, Sizes, Window, Workspace
+from . import network
+from .network import Parameters
 
 
 def value_and_gradient(
@@ -131,191 +39,153 @@ def value_and_gradient(
         X: The inputs, N × T.
         t: The targets, N.
         workspace: Arrays of an earlier call to use again; made anew unless given.
-        recompute: Keep the states at about √T steps only, and compute what lies between them once more on the way
-            back: for sequences so long that memory does not hold all steps.
+        recompute: Keep the states at about √T steps only, and compute what lies between them once more in the backward
+            pass: for sequences so long that memory does not hold all steps.
         input_gradient: An array of the shape of X for the derivative of the loss with respect to the inputs, which is
             not computed unless there is one.
 
     Raises:
         ValueError: X, t or input_gradient has another shape, or input_gradient another type.
     """
-    space, weights, x, t = prepared(parameters, X, t, workspace, recompute)
-    if input_gradient is not None:
-        check_array(input_gradient, np.shape(X), space.dtype)
-    value = run_forward(parameters, weights, space, x, t)
-    totals = Totals(parameters, space.sizes, space.dtype)
-    count = len(space.windows)
-    for number in range(count - 1, -1, -1):
-        window = space.windows[number]
-        n = space.lengths[number]
-        if number < count - 1:
-            space.adjoints.delta[n + 1] = space.adjoints.delta[1]
-            if recompute:
-                enter(space, number, x, t)
-                restore(space, number)
-                advance(weights, space, window)
-        run_back(weights, space, window)
-        add_up(weights, space, window, totals)
-        if input_gradient is not None:
-            back_to_inputs(weights, space, window)
-            last = space.T - sum(space.lengths[number + 1 :])
-            np.transpose(input_gradient, (1, 0))[last - n : last] = space.adjoints.delta_x[:n]
-    return value, Parameters(totals.gradient_Wx, totals.gradient_Wrec)
+    return windows.value_and_gradient(NETWORK, parameters, X, t, workspace, recompute, input_gradient)
 
 
 def loss(parameters: Parameters, X: Any, t: Any, workspace: Workspace | None = None) -> Number:
     """The loss on the data; see `value_and_gradient`."""
-    # A workspace that is kept keeps its arrays; one of this call takes as little as it can.
-    space, weights, x, t = prepared(parameters, X, t, workspace, workspace is None)
-    return run_forward(parameters, weights, space, x, t)
+    return windows.loss(NETWORK, parameters, X, t, workspace)
 
 
-def check_array(array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Finds out before the work whether an array can take a result.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    fits = isinstance(array, np.ndarray) and array.shape == shape and np.can_cast(dtype, array.dtype, "same_kind")
-    if not fits or not array.flags.writeable:
-        found = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"input_gradient is an array to write to, {shape} of {dtype}, as X is; it is {found}")
-
-
-def bytes_of(owner: Any) -> int:
-    """What the arrays of an object take; those that are parts of others take nothing."""
-    arrays = [array for array in vars(owner).values() if isinstance(array, np.ndarray)]
-    return sum(array.nbytes for array in arrays if array.base is None)
-
-
-def prepared(
-    parameters: Parameters, X: Any, t: Any, workspace: Workspace | None, recompute: bool
-) -> tuple[Workspace, Weights, Array, Array]:
-    """The arrays to work in, the weights as the steps need them, and the data with the sequences last."""
-    X = as_sequences(X, parameters)
-    dtype = X.dtype
-    space = workspace if workspace is not None else Workspace()
-    space.fit(parameters, X, dtype, recompute)
-    targets = as_targets(t, (space.N,), dtype)
-    space.t = targets
-    return space, Weights(parameters, dtype), np.transpose(X, (1, 0)), targets
+def arrays(sizes: Sizes) -> Arrays:
+    """The arrays that the stages need, each by its shape for one sequence at one step."""
+    return Arrays(
+        kept={
+            "s": (),
+            "s_input": (),
+            "x": (),
+        },
+        backward={
+            "delta": (),
+            "delta_x": (),
+        },
+        beside={},
+        step={},
+        totals={
+            "total_Wx": (),
+            "total_Wrec": (),
+        },
+        parts={},
+    )
 
 
-def run_forward(parameters: Parameters, weights: Weights, space: Workspace, x: Array, t: Array) -> Number:
-    """Runs over all windows, and returns the loss."""
-    value: Number = 0
-    space.starts = []
-    for number, window in enumerate(space.windows):
-        before = space.windows[number - 1].rows if number else {}
-        carried = [before[name][space.lengths[number - 1]] for name in CARRIED] if number else []
-        enter(space, number, x, t)
-        if number == 0:
-            start(weights, space, window)
-        for name, row in zip(CARRIED, carried, strict=False):
-            window.rows[name][0][...] = row
-        if space.recompute:
-            space.starts.append([window.rows[name][0].copy() for name in CARRIED])
-        advance(weights, space, window)
-        value += loss_of(weights, space, window)
-    return value
+def packed(parameters: Parameters, dtype: Any) -> Names:
+    """What the stages need of the weights, once per call."""
+    Wx, Wrec = (np.asarray(weight, dtype)[()] for weight in parameters)
+    return Names(
+        Wx=Wx,
+        Wrec=Wrec,
+    )
 
 
-CARRIED = ("s",)
-"""What a step reads of the step before."""
-
-
-def enter(space: Workspace, number: int, x: Array, t: Array) -> None:
-    """Puts the data of a window into it."""
-    window, n = space.windows[number], space.lengths[number]
-    first = sum(space.lengths[:number])
-    window.n, window.is_first, window.is_last = n, number == 0, number == len(space.windows) - 1
-    window.stop = n + 1
-    window.x[1 : n + 1] = x[first : first + n]
-
-
-def restore(space: Workspace, number: int) -> None:
-    """Puts back what the first step of a window reads of the step before."""
-    window = space.windows[number]
-    for name, row in zip(CARRIED, space.starts[number], strict=True):
-        window.rows[name][0][...] = row
-
-
-def advance(weights: Weights, space: Workspace, window: Window) -> None:
-    """Runs over the steps of a window."""
-    hoisted(weights, space, window)
-    run(weights, space, window)
-
-
-def start(weights: Weights, space: Workspace, window: Window) -> None:
+def start(weights: Names, window: Window) -> None:
     """The state before the first step."""
-    s = window.rows["s"]
+    s = window.rows.s
     # (1) s[0] = 0
-    s[0][...] = 0
+    copyto(s[0], 0)
 
 
-def hoisted(weights: Weights, space: Workspace, window: Window) -> None:
-    """What needs no state, for all steps of a window."""
+def hoisted(weights: Names, window: Window) -> None:
+    """What needs no state, for all steps at once."""
     Wx = weights.Wx
-    s_input, x = window.s_input, window.x
-    stop = window.stop
+    x, s_input = window.now.x, window.now.s_input
     # (58) s_input[k] = x[k] * Wx
-    multiply(x[1:stop], Wx, s_input[1:stop])
+    multiply(x, Wx, s_input)
 
 
-def run(weights: Weights, space: Workspace, window: Window) -> None:
+def run(weights: Names, window: Window) -> None:
     """The recurrence."""
     Wrec = weights.Wrec
-    s, s_input = window.rows["s"], window.rows["s_input"]
-    stop = window.stop
-    for k in range(1, stop):
+    s, s_input = window.rows.s, window.rows.s_input
+    n = window.n
+    for k in range(1, n + 1):
         # (59) s[k] = s[k - 1] * Wrec + s_input[k]
         multiply(s[k - 1], Wrec, s[k])
         add(s[k], s_input[k], s[k])
 
 
-def loss_of(weights: Weights, space: Workspace, window: Window) -> Number:
-    """What a window adds to the loss."""
-    if not window.is_last:
-        return 0
-    s = window.rows["s"]
-    n, t = window.n, space.t
-    # (3) value = np.mean((s[T] - t) ** 2)
-    return np.mean((s[n] - t) ** 2)
-
-
-def run_back(weights: Weights, space: Workspace, window: Window) -> None:
+def run_back(weights: Names, window: Window) -> None:
     """The adjoint recurrence."""
-    adjoints = space.adjoints
     Wrec = weights.Wrec
-    delta = adjoints.rows["delta"]
-    s = window.rows["s"]
-    n, N, t = window.n, space.N, space.t
-    if window.is_last:
+    s, delta = window.rows.s, window.rows.delta
+    last, n, t = window.last, window.n, window.target
+    N = window.sizes["N"]
+    if last:
         # (25) delta[T] = 2 / N * (s[T] - t)
         subtract(s[n], t, delta[n])
         multiply(delta[n], 2 / N, delta[n])
-    for k in range(n - 1 if window.is_last else n, 0, -1):
+    for k in range(n - last, 0, -1):
         # (26) delta[k] = delta[k + 1] * Wrec
         multiply(delta[k + 1], Wrec, delta[k])
 
 
-def add_up(weights: Weights, space: Workspace, window: Window, totals: Totals) -> None:
-    """What the steps of a window add to the gradients."""
-    adjoints = space.adjoints
-    delta = adjoints.delta
-    s, x = window.s, window.x
-    stop = window.n + 1
-    # (28)
-    totals.gradient_Wx += delta[1:stop].ravel().dot(x[1:stop].ravel())
-    # (30)
-    totals.gradient_Wrec += delta[1:stop].ravel().dot(s[: stop - 1].ravel())
+def sum_over_time(weights: Names, window: Window) -> None:
+    """What these steps add to the gradients."""
+    delta, x = window.now.delta, window.now.x
+    s_before = window.before.s
+    totals = window.totals
+    # (28) gradient_Wx += delta[k] @ x[k]
+    totals.total_Wx += delta.ravel().dot(x.ravel())
+    # (30) gradient_Wrec += delta[k] @ s[k - 1]
+    totals.total_Wrec += delta.ravel().dot(s_before.ravel())
 
 
-def back_to_inputs(weights: Weights, space: Workspace, window: Window) -> None:
-    """The derivative with respect to the inputs of a window."""
-    adjoints = space.adjoints
+def input_adjoints(weights: Names, window: Window) -> None:
+    """The derivative with respect to the inputs of these steps."""
     Wx = weights.Wx
-    delta, delta_x = adjoints.delta, adjoints.delta_x
-    stop = window.stop
+    delta, delta_x = window.now.delta, window.now.delta_x
     # (61) delta_x[k] = delta[k] * Wx
-    multiply(delta[1:stop], Wx, delta_x[: stop - 1])
+    multiply(delta, Wx, delta_x)
+
+
+def loss_of(weights: Names, window: Window) -> Number:
+    """What these steps add to the loss."""
+    s = window.rows.s
+    last, n, t = window.last, window.n, window.target
+    value: Number = 0
+    if last:
+        # (3) value = np.mean((s[T] - t) ** 2)
+        value = np.mean((s[n] - t) ** 2)
+    return value
+
+
+def gradient(weights: Names, window: Window) -> Parameters:
+    """The gradients, when all steps are summed."""
+    totals = window.totals
+    return Parameters(
+        Wx=totals.total_Wx,  # (28)
+        Wrec=totals.total_Wrec,  # (30)
+    )
+
+
+NETWORK = Network(
+    module=network,
+    input="x",
+    target=None,
+    classes=(),
+    input_adjoint="delta_x",
+    carried=("s",),
+    ahead=("delta",),
+    arrays=arrays,
+    packed=packed,
+    start=start,
+    forward=(
+        hoisted,
+        run,
+    ),
+    loss_of=loss_of,
+    backward=(
+        run_back,
+        sum_over_time,
+    ),
+    input_adjoints=input_adjoints,
+    gradient=gradient,
+)

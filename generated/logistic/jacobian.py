@@ -44,21 +44,21 @@ def residuals_and_jacobian(parameters: Parameters, X: ArrayLike, t: ArrayLike) -
     ds_dWrec = np.zeros((T + 1, N), dtype)
     dz_dWx = np.zeros((T + 1, N), dtype)
     dz_dWrec = np.zeros((T + 1, N), dtype)
-    ds_dWx[0] = 0  # (51)
-    ds_dWrec[0] = 0  # (52)
+    ds_dWx[0] = 0  # (52)
+    ds_dWrec[0] = 0  # (53)
     for k in range(1, T):
-        dz_dWx[k] = Wrec * ds_dWx[k - 1] + x[k]  # (53)
-        dz_dWrec[k] = Wrec * ds_dWrec[k - 1] + s[k - 1]  # (54)
-        ds_dWx[k] = s[k] * (1 - s[k]) * dz_dWx[k]  # (55)
-        ds_dWrec[k] = s[k] * (1 - s[k]) * dz_dWrec[k]  # (56)
-    dz_dWx[T] = Wrec * ds_dWx[T - 1] + x[T]  # (53)
-    dz_dWrec[T] = Wrec * ds_dWrec[T - 1] + s[T - 1]  # (54)
-    ds_dWx[T] = dz_dWx[T]  # (57)
-    ds_dWrec[T] = dz_dWrec[T]  # (58)
-    residuals = s[T] - t  # (71)
+        dz_dWx[k] = Wrec * ds_dWx[k - 1] + x[k]  # (54)
+        dz_dWrec[k] = Wrec * ds_dWrec[k - 1] + s[k - 1]  # (55)
+        ds_dWx[k] = s[k] * (1 - s[k]) * dz_dWx[k]  # (56)
+        ds_dWrec[k] = s[k] * (1 - s[k]) * dz_dWrec[k]  # (57)
+    dz_dWx[T] = Wrec * ds_dWx[T - 1] + x[T]  # (54)
+    dz_dWrec[T] = Wrec * ds_dWrec[T - 1] + s[T - 1]  # (55)
+    ds_dWx[T] = dz_dWx[T]  # (58)
+    ds_dWrec[T] = dz_dWrec[T]  # (59)
+    residuals = s[T] - t  # (72)
     jacobian = np.zeros((N, 2), dtype)
-    jacobian[:, 0] = ds_dWx[T]  # (73)
-    jacobian[:, 1] = ds_dWrec[T]  # (74)
+    jacobian[:, 0] = ds_dWx[T]  # (74)
+    jacobian[:, 1] = ds_dWrec[T]  # (75)
     return residuals, jacobian
 
 
@@ -68,7 +68,7 @@ def residuals_of(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> Array:
     s = trace.s
     T, N, dtype = len(s) - 1, s.shape[1], s.dtype
     t = as_targets(t, (N,), dtype)
-    residuals: Array = s[T] - t  # (71)
+    residuals: Array = s[T] - t  # (72)
     return residuals
 
 
@@ -94,13 +94,13 @@ def value_and_gradient(parameters: Parameters, X: ArrayLike, t: ArrayLike) -> tu
 
 def loss_of(residuals: Array) -> Number:
     """The loss, from the residuals of all sequences."""
-    value = np.mean(residuals**2)  # (72)
+    value = np.mean(residuals**2)  # (73)
     return value
 
 
 def gradient_of(residuals: Array, jacobian: Array) -> Parameters:
     """The derivative of the loss with respect to every weight, from the residuals and their Jacobian."""
     N = len(residuals)
-    gradient_Wx = 2 / N * (residuals @ jacobian[:, 0])  # (75)
-    gradient_Wrec = 2 / N * (residuals @ jacobian[:, 1])  # (76)
+    gradient_Wx = 2 / N * (residuals @ jacobian[:, 0])  # (76)
+    gradient_Wrec = 2 / N * (residuals @ jacobian[:, 1])  # (77)
     return Parameters(gradient_Wx, gradient_Wrec)

@@ -18,7 +18,7 @@ NETWORK, FAST, MOMENTS, JACOBIAN, DESCENT = (
     f"{name}.py" for name in ("network", "network_fast", "moments", "jacobian", "descent")
 )
 WINDOWS = (None, 1)
-"""How many bytes a window may have: as many as the module allows, and so few that windows are as short as can be."""
+"""How many bytes a window may have: as many as it has unless told, and so few that windows are as short as can be."""
 
 
 def candidates_of(
@@ -110,31 +110,26 @@ def jacobian_candidate(derivation: Derivation, network: Any, module: Any) -> Can
 
 def fast_candidates(network: Any, module: Any) -> Iterator[Candidate]:
     """network_fast.py for each way of cutting the steps into windows, in a new workspace and in a used one."""
-    allowed = module.WINDOW_BYTES
     for recompute, window, used in product((False, True), WINDOWS, (False, True)):
         how = f"windows {'as short as can be' if window else 'as they are'}, recompute={recompute}"
         if used:
             how += ", the second call in a workspace"
         yield Candidate(
             f"{FAST}, {how}",
-            _in_windows(network, module, window or allowed, recompute=recompute, used=used),
+            _in_windows(network, module, window, recompute=recompute, used=used),
             with_parameters(network, module.loss),
         )
 
 
-def _in_windows(network: Any, module: Any, window: int, *, recompute: bool, used: bool) -> Callable[..., Any]:
+def _in_windows(network: Any, module: Any, window: int | None, *, recompute: bool, used: bool) -> Callable[..., Any]:
     def value_and_gradient(weights: Sequence[Any], X: Any, t: Any) -> tuple[Any, Sequence[Any]]:
-        allowed, space = module.WINDOW_BYTES, module.Workspace()
-        module.WINDOW_BYTES = window
-        try:
-            for factor in (-1, 1) if used else (1,):  # what other weights leave in the workspace must not be seen
-                parameters = network.Parameters(*(factor * weight for weight in weights))
-                slope = np.full(X.shape, np.nan)
-                value, gradient = module.value_and_gradient(
-                    parameters, X, t, space, recompute=recompute, input_gradient=slope
-                )
-        finally:
-            module.WINDOW_BYTES = allowed
+        space = module.Workspace(window)
+        for factor in (-1, 1) if used else (1,):  # what other weights leave in the workspace must not be seen
+            parameters = network.Parameters(*(factor * weight for weight in weights))
+            slope = np.full(X.shape, np.nan)
+            value, gradient = module.value_and_gradient(
+                parameters, X, t, space, recompute=recompute, input_gradient=slope
+            )
         return value, (*gradient, slope)
 
     return value_and_gradient
