@@ -91,12 +91,13 @@ class Lambdified:
 
     Args:
         derivation: What to run.
+        module: Its network.py, where that has been loaded already.
     """
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derivation, module: Any = None) -> None:
         self._cell, self._network = derivation.cell, network_of(derivation)
         # The records and the checks of what a caller passes are the module's own; the calculation is not.
-        self._module = load(print_network(derivation), derivation.cell.name)
+        self._module = module or load(print_network(derivation), derivation.cell.name)
         self.Parameters = self._module.Parameters
         self._formulas: dict[Call, Formula] = {}
 
