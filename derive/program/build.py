@@ -1,4 +1,4 @@
-"""From equations to a program: the one place where SymPy becomes nodes, and where the order of terms is fixed."""
+"""From equations to a program: the one place for turning SymPy into nodes, and for fixing the order of terms."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ ROLES = {
     LearningRate: Role.RATE,
 }
 STEPS = Size.of("T") + 1
-"""The rows of what has one for each step: row 0 is for the start."""
+"""The number of rows of a symbol with one per step: row 0 is for the start."""
 
 
 class Scope:
-    """The symbols of a module: what each quantity of a derivation is called in code.
+    """The symbols of a module: the name in code of each quantity of a derivation.
 
     Args:
         namer: Gives the names: those of the user's quantities and dimensions first, then all others.
@@ -207,7 +207,7 @@ class Scope:
 
 
 class Builder:
-    """Makes nodes of SymPy expressions.
+    """Turns SymPy expressions into nodes.
 
     Args:
         scope: What each quantity is called.
