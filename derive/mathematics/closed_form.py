@@ -12,9 +12,21 @@ from dataclasses import dataclass
 from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, Rational, S, Sum, Symbol, cancel, expand, factor_terms
 
 from derive.language.cell import Cell
+from derive.language.derivative import derivative
 from derive.language.errors import CertificateError
-from derive.language.operations import BatchSum, Rounded, Total
-from derive.language.quantities import LOSS, Parameter, State, T, bare_of, indexed_of, k, varies_by_sequence
+from derive.language.operations import BatchSum, Partial, Rounded, Total
+from derive.language.quantities import (
+    LOSS,
+    Adjoint,
+    At,
+    Parameter,
+    State,
+    T,
+    bare_of,
+    indexed_of,
+    k,
+    varies_by_sequence,
+)
 from derive.mathematics.derivation import Backward, Equation, Forward, Range
 from derive.mathematics.ledger import Ledger
 from derive.mathematics.pullbacks import partial_of_loss
@@ -69,7 +81,7 @@ def affine(cell: Cell) -> Affine | None:
         return None
     state = cell.states[0]
     right = cell.step[state]
-    factor = right.diff(state[k - 1])
+    factor = derivative(right, state[k - 1])
     if factor == S.Zero or factor.free_symbols - set(cell.parameters):
         return None
     return Affine(state, factor, right.xreplace({state[k - 1]: S.Zero}), cell.initial[state])
@@ -103,9 +115,41 @@ def slope(recurrence: Affine, wrt: Parameter, last: Expr) -> Expr:
 def difference(left: Expr, right: Expr) -> Expr:
     """`left` - `right`, simplified as far as sums with shifted powers and one more term need; zero proves them equal.
 
-    Every sum is brought to the smallest upper limit that occurs, a^{n+1} to a · a^n, and constant factors to the front.
+    Coefficients are multiplied out only where the two sides are not equal whatever these are.
     """
-    whole = expand(left - right)
+    whole = left - right
+    return S.Zero if _simplified(name_coefficients(whole)) == S.Zero else _simplified(whole)
+
+
+def name_coefficients(expression: Expr) -> Expr:
+    """The expression with a name in place of every sum that multiplies adjoints, tangents or sums over the steps.
+
+    Equal sums have one name, so that what is proved of the names holds of the sums. Multiplied out, n of them in a
+    product would have 2^n terms or more.
+    """
+    carried: tuple[type[Expr] | Symbol, ...] = (Sum, Total, Partial, Adjoint)
+    if expression.has(Sum):  # there a coefficient is the same at every step
+        carried += (At, j, k, T)
+    names: dict[Expr, Dummy] = {}
+
+    def named(part: Expr) -> Expr:
+        match part:
+            case Add() if not part.has(*carried):
+                return names.setdefault(part, Dummy(real=True))
+            case Pow():
+                return named(part.base) ** part.exp
+            case Sum():
+                return Sum(named(part.function), *part.limits)
+            case Add() | Mul() | BatchSum():
+                return part.func(*map(named, part.args))
+        return part
+
+    return named(expression)
+
+
+def _simplified(difference: Expr) -> Expr:
+    """Brings every sum to the smallest upper limit that occurs, a^{n+1} to a · a^n, constant factors to the front."""
+    whole = expand(difference)
     limits = {total.limits[0][2] for total in whole.atoms(Sum)}
     if limits:
         lowest = min(limits, key=lambda limit: limit.subs(T, 100).subs(k, 100))
