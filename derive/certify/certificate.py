@@ -8,7 +8,8 @@
 | how often terms occur | the paths, walked one by one                           | exactly          | `paths`      |
 | the code             | the cell, interpreted, and its numerical derivatives    | 1e-12, relative  | `candidate`  |
 
-The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
+The induction proofs are part of the derivation itself; it stops where one does not go through. Where one would be too
+large, both sides are compared at random points, and the certificate says of which.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any
 
 from derive.certify.candidate import Candidate, Descent, check_candidate, check_descent, samples_for
 from derive.certify.definedness import check_definedness
-from derive.certify.equations import DIGITS, check_equation, points_for
+from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.certify.paths import check_repeats
+from derive.language.calculus import DIGITS, POINTS
 from derive.language.cell import Cell
 from derive.language.errors import CertificateError, DeriveError
 from derive.mathematics.derivation import Derivation
@@ -46,16 +48,10 @@ def certify(
     with in_one_line(cell, "the terms that repeat"):
         repeats = check_repeats(derivation)
     points = points_for(derivation)
-    gradient: dict[str, Any] = {}
+    gradient, proofs = {}, proofs_by_numbers(derivation)
     if cell.is_scalar:
         with in_one_line(cell, "the gradient"):
-            steps = check_against_diff(derivation)
-        gradient = {
-            "statement": "the gradient of one sequence equals SymPy's diff of its whole nested loss, symbolically",
-            "steps": steps,
-            "further steps": f"at random points, to {DIGITS} digits, with the equations",
-            "weights": [weight.name for weight in cell.parameters],
-        }
+            gradient = check_against_diff(derivation)
     equations = []
     for equation in derivation.equations:
         with in_one_line(cell, equation):
@@ -70,11 +66,22 @@ def certify(
             code.append(check_descent(cell, descent))
     return {
         "cell": cell.name,
-        **({"gradient": gradient} if gradient.get("steps") else {}),
+        **({"gradient": gradient} if gradient else {}),
+        **({"proofs": proofs} if proofs else {}),
         "ranges": ranges,
         "terms that repeat": repeats,
         "equations": equations,
         "code": code,
+    }
+
+
+def proofs_by_numbers(derivation: Derivation) -> dict[str, Any]:
+    """What the certificate says of the proofs of a derivation; nothing where all of them are symbolic."""
+    if not derivation.by_numbers:
+        return {}
+    return {
+        "statement": f"too large to be proved: both sides agree at {POINTS} random points, to {DIGITS} digits",
+        "claims": list(derivation.by_numbers),
     }
 
 

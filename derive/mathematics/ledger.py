@@ -16,6 +16,7 @@ class Ledger:
     def __init__(self) -> None:
         self._count = 0
         self._sections: list[tuple[str, list[Entry], set[int]]] = []
+        self._by_numbers: list[str] = []
 
     def section(self, title: str) -> None:
         """Opens a section; what follows goes into it."""
@@ -73,6 +74,15 @@ class Ledger:
     def work(self) -> None:
         """Says here how much work a step is."""
         self._sections[-1][1].append(Work())
+
+    def by_numbers(self, claim: str) -> None:
+        """Notes a claim that is not proved symbolically, but agrees at random points."""
+        self._by_numbers.append(claim)
+
+    @property
+    def claims_by_numbers(self) -> tuple[str, ...]:
+        """These claims."""
+        return tuple(self._by_numbers)
 
     def close(self) -> tuple[Section, ...]:
         """The sections, as immutable data."""

@@ -65,6 +65,8 @@ from derive.mathematics.unroll import LARGEST_NESTED, describe, nested_size, sho
 
 STEPS = 3
 """How many steps the unrolled display has unless asked otherwise."""
+MOST_WEIGHTS = 8
+"""The second derivatives by more weights are not written out: there are as many as pairs of weights."""
 
 
 def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
@@ -93,8 +95,21 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
     second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
-    sections = with_symbols(ledger.close())
-    return Derivation(cell, steps, sections, forward, backward, update, staged, repeats, one_pass, moments, *second)
+    sections, by_numbers = with_symbols(ledger.close()), ledger.claims_by_numbers
+    return Derivation(
+        cell,
+        steps,
+        sections,
+        forward,
+        backward,
+        update,
+        staged,
+        repeats,
+        one_pass,
+        moments,
+        *second,
+        by_numbers=by_numbers,
+    )
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
@@ -216,7 +231,7 @@ def _write_closed_form(
         )
 
     ledger.section("The closed form, proved by induction")
-    closed = write_closed_form(recurrence, forward, ledger)
+    closed = write_closed_form(recurrence, cell, forward, ledger)
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
     ledger.remark(
@@ -230,6 +245,13 @@ def _write_closed_form(
     if backward.start[0].rhs.has(BatchMean):
         return solved  # the loss is no plain mean: its curvature mixes the sequences
     ledger.section("The curvature of the loss")
+    if len(cell.parameters) > MOST_WEIGHTS:
+        ledger.remark(
+            """The Hessian of {weights} weights has {entries} different entries: they are not written out.""",
+            weights=str(len(cell.parameters)),
+            entries=str(len(cell.parameters) * (len(cell.parameters) + 1) // 2),
+        )
+        return solved
     if cell.landscape is not None and len(cell.parameters) == 2:
         ledger.figure(
             "loss_surface",

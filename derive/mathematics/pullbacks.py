@@ -23,7 +23,7 @@ from functools import lru_cache
 
 from sympy import Add, Dummy, Expr, Mul, S, factor_terms
 
-from derive.language.derivative import derivative
+from derive.language.calculus import derivative
 from derive.language.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
 from derive.language.quantities import N, Operation, Product, Transpose
 from derive.language.shapes import Form, form_of

@@ -5,7 +5,7 @@ Q_m pairs the two: up to step m a weight W acts forwards, through the tangents; 
     Q_m = Σ_n Σ_s δ^s_m ds_m/dW + Σ_{k > m} Σ_n Σ_q δ^q_k ∂q_k/∂W.
 
 Q_T is the gradient of forward mode, Q_0 that of backpropagation, and Q_m does not depend on m: that is proved
-symbolically from the two recurrences, or the derivation stops.
+from the two recurrences, or the derivation stops.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def write_proof(
     pairings = _Pairings(cell, forward, backward, tangents)
     for number, weight in enumerate(tangents.weights):
         for claim, left, right in pairings.claims(weight):
-            prove(f"cell {cell.name!r}: that forward mode gives the gradient for {weight}, {claim},", left, right)
+            prove(cell, f"that forward mode gives the gradient for {weight}, {claim}", left, right, ledger)
         if number:
             ledger.remark("The same for {weight}:", weight=weight)
         _write_induction(pairings, weight, gradients[weight], ledger)
