@@ -26,11 +26,15 @@ from derive.certify.paths import check_repeats
 from derive.language.calculus import DIGITS, POINTS
 from derive.language.cell import Cell
 from derive.language.errors import CertificateError, DeriveError
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation
 
 
 def certify(
-    derivation: Derivation, candidates: Iterable[Candidate] = (), descents: Iterable[Descent] = ()
+    derivation: Derivation,
+    candidates: Iterable[Candidate] = (),
+    descents: Iterable[Descent] = (),
+    report: Report = silent,
 ) -> dict[str, Any]:
     """Checks everything and returns the certificate, ready for JSON; the same derivation gives the same one.
 
@@ -38,30 +42,38 @@ def certify(
         derivation: What to check.
         candidates: The code that was printed from it, ready to run.
         descents: The code that trains by itself.
+        report: Told what it is at.
 
     Raises:
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
     cell = derivation.cell
+    report("checking the ranges of the equations")
     with in_one_line(cell, "the ranges"):
         ranges = check_definedness(derivation)
     with in_one_line(cell, "the terms that repeat"):
         repeats = check_repeats(derivation)
+    report("drawing points")
     points = points_for(derivation)
     gradient, proofs = {}, proofs_by_numbers(derivation)
     if cell.is_scalar:
+        report("comparing the gradient with SymPy's")
         with in_one_line(cell, "the gradient"):
             gradient = check_against_diff(derivation)
     equations = []
     for equation in derivation.equations:
+        report(f"proving equation {equation.number} of {len(derivation.equations)}")
         with in_one_line(cell, equation):
             equations.append(check_equation(equation, points))
     code = []
+    report("drawing points to run code at")
     samples = samples_for(cell) if (candidates := tuple(candidates)) else []
     for candidate in candidates:
+        report(f"running {candidate.name}")
         with in_one_line(cell, candidate.name):
             code.append(check_candidate(candidate, samples))
     for descent in descents:
+        report(f"running {descent.name}")
         with in_one_line(cell, descent.name):
             code.append(check_descent(cell, descent))
     return {

@@ -6,14 +6,20 @@ from typing import Any
 
 from sympy import Expr
 
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Dots, Entry, Equation, Figure, Range, Remark, Section, Table, Work
 from derive.mathematics.rules import Rule
 
 
 class Ledger:
-    """Collects the entries of a derivation and numbers its equations; the one mutable thing, gone when it is done."""
+    """Collects the entries of a derivation and numbers its equations; the one mutable thing, gone when it is done.
 
-    def __init__(self) -> None:
+    Args:
+        report: Told which equation comes next.
+    """
+
+    def __init__(self, report: Report = silent) -> None:
+        self._report = report
         self._count = 0
         self._sections: list[tuple[str, list[Entry], set[int]]] = []
         self._by_numbers: list[str] = []
@@ -49,6 +55,7 @@ class Ledger:
         equation = Equation(self._count, lhs, rhs, rule, numbers, over, at_example)
         _, entries, hidden = self._sections[-1]
         entries.append(equation)
+        self._report(f"deriving equation {self._count + 1}")
         if elided:
             hidden.add(equation.number)
         return equation

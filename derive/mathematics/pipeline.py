@@ -28,6 +28,7 @@ from derive.language.cell import Cell
 from derive.language.errors import UsageError
 from derive.language.operations import BatchMean
 from derive.language.quantities import LOSS, LearningRate, Parameter, k
+from derive.language.report import Report, silent
 from derive.mathematics.closed_form import Affine, affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.mathematics.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
 from derive.mathematics.derivation import (
@@ -69,12 +70,13 @@ MOST_WEIGHTS = 8
 """The second derivatives by more weights are not written out: there are as many as pairs of weights."""
 
 
-def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
+def write_derivation(cell: Cell, steps: int = STEPS, report: Report = silent) -> Derivation:
     """Derives backpropagation through time for a cell.
 
     Args:
         cell: The cell.
         steps: For how many steps the equations are also written out one by one.
+        report: Told what it is at.
 
     Raises:
         UsageError: `steps` is less than 1.
@@ -82,7 +84,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     """
     if steps < 1:
         raise UsageError(f"--steps {steps}: there is no sequence of {steps} steps; give 1 or more")
-    ledger = Ledger()
+    ledger = Ledger(report)
     forward = _write_cell(cell, ledger)
     unrolled = _write_unrolled(cell, steps, forward, ledger)
     local, repeats = _write_chain_rule(cell, steps, forward, unrolled, ledger)
@@ -94,7 +96,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger.work()
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
-    second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
+    tangents, squares = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
     sections, by_numbers = with_symbols(ledger.close()), ledger.claims_by_numbers
     return Derivation(
         cell,
@@ -107,8 +109,9 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
         repeats,
         one_pass,
         moments,
-        *second,
-        by_numbers=by_numbers,
+        tangents,
+        squares,
+        by_numbers,
     )
 
 

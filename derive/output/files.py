@@ -32,6 +32,7 @@ from derive.documents.tex import print_tex
 from derive.language.cell import Cell
 from derive.language.errors import DeriveError
 from derive.language.example import Example, TaskExample
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation, Figure
 from derive.program.loading import load
 
@@ -46,8 +47,12 @@ TEX_LEFTOVERS = frozenset([".pdf", ".aux", ".fdb_latexmk", ".fls", ".log", ".out
 """What a PDF leaves behind, and the figures for it."""
 
 
-def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
+def files_of_cell(derivation: Derivation, report: Report = silent) -> dict[str, bytes]:
     """Everything that is written for one cell, once its certificate holds.
+
+    Args:
+        derivation: What the files are printed from.
+        report: Told what it is at.
 
     Returns:
         The content of each file by its path within the output folder.
@@ -55,6 +60,7 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     Raises:
         CertificateError: A check fails.
     """
+    report("printing code")
     cell, module = derivation.cell, network_of(derivation).module
     source = formatted(print_network(derivation))
     others = {
@@ -75,7 +81,8 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         **others,
         "network_fast.py": fast,
     }
-    certificate = certify(derivation, *candidates_of(derivation, modules))
+    certificate = certify(derivation, *candidates_of(derivation, modules), report)
+    report("printing the derivation")
     texts = {
         "__init__.py": formatted(render("output/templates/cell_init.py.j2", {"cell": cell})),
         "network.py": source,
@@ -88,6 +95,7 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         **({"example.py": example} if example else {}),
     }
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
+    report("drawing figures")
     network = load(source, cell.name)
     for section in derivation.sections:
         for entry in section.entries:
