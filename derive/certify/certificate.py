@@ -8,7 +8,7 @@
 | how often terms occur | the paths, walked one by one                              | exactly         | `paths`       |
 | the code              | the cell, interpreted, and its directional derivatives    | 1e-12, relative | `candidate`   |
 
-The induction proofs (closed form, forward mode) belong to the derivation itself, which stops if one fails. Where a proof
+The induction proofs (closed form, forward mode) belong to the derivation itself, which stops if one fails. Where one
 would be too large, both sides are compared at random points, and the certificate names the equations.
 """
 
