@@ -6,8 +6,10 @@ import fcntl
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +47,14 @@ SLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what is told in a second before what takes longer."""
     items.sort(key=lambda item: SLOW.index(item.path.name) + 1 if item.path.name in SLOW else 0)
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """A test run in the background ignores Ctrl-C, and so would what runs in its process, and what it begins."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def require_tool(name: str) -> str:

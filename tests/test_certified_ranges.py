@@ -14,8 +14,8 @@ from derive.backends.numpy.network_code import print_network
 from derive.cells import binary_adder, logistic, lstm
 from derive.certify.definedness import check_definedness
 from derive.certify.equations import points_for
-from derive.certify.gradient import expanded_size
 from derive.certify.paths import check_repeats
+from derive.language.calculus import expanded_size
 from derive.language.quantities import LOSS
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.pipeline import write_derivation

@@ -10,7 +10,6 @@ from sympy import Eq, Expr, Integer, Rational, sin, tanh
 
 from derive import (
     Cell,
-    CellError,
     CertificateError,
     Dimension,
     Input,
@@ -27,7 +26,8 @@ from derive import (
 )
 from derive.backends.numpy.jacobian_code import print_jacobian
 from derive.backends.numpy.network_code import print_network
-from derive.certify.gradient import check_against_diff, is_zero
+from derive.certify.gradient import check_against_diff
+from derive.language.calculus import is_zero, vanishes
 from derive.language.operations import BatchMean, Total
 from derive.language.quantities import N
 from derive.mathematics import forward_mode
@@ -98,8 +98,9 @@ def derivation(request) -> Derivation:
 
 @pytest.fixture(scope="module")
 def steps_compared(derivation) -> list[int]:
-    """For how many steps SymPy's diff of the loss is the gradient of backpropagation."""
-    return check_against_diff(derivation)
+    """For how many steps SymPy's diff of the loss is the gradient of backpropagation, proved or at random points."""
+    entry = check_against_diff(derivation)
+    return entry["steps"] + entry.get("steps at random points, to 30 digits", [])
 
 
 def of_one_sequence(expression: Expr) -> Expr:
@@ -131,7 +132,8 @@ def test_the_tangents_are_the_derivatives_of_the_nested_states(derivation, steps
     assert {left.args[0].index for left in slopes} >= {Integer(steps)}
     for left, slope in slopes.items():
         atom, weight = left.args
-        assert is_zero(slope - known[atom].diff(weight)), left
+        difference = slope - known[atom].diff(weight)
+        assert is_zero(difference) or vanishes(difference), left
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
@@ -145,7 +147,8 @@ def test_the_gradient_is_that_of_backpropagation_and_of_diff(derivation, steps_c
     scale, residual = squared(cell)
     for weight, equation in form.jacobian.items():
         forward = 2 * scale / N * (residual * equation.rhs).subs(T, steps).xreplace(slopes).xreplace(known)
-        assert is_zero(forward - loss.diff(weight)), weight
+        difference = forward - loss.diff(weight)
+        assert is_zero(difference) or vanishes(difference), weight
 
 
 @pytest.mark.parametrize("cell", OWN.values(), ids=OWN)
@@ -231,17 +234,12 @@ def test_rows_have_no_jacobian():
     assert print_jacobian(write_derivation(cell)) is None
 
 
-def test_what_a_tangent_is_called_in_code_is_refused_as_a_name():
+def test_a_weight_may_be_called_like_a_tangent_in_code():
     odd = Parameter("ds_dw")
-    with pytest.raises(CellError, match="quantity 'ds_dw': the generated code uses this name itself"):
-        Cell(
-            "tried",
-            "A cell",
-            (w, odd, x, s, t),
-            (start, Eq(s[k], w * s[k - 1] + odd * x[k])),
-            s[T],
-            mean((s[T] - t) ** 2),
-        )
+    recurrence = Eq(s[k], w * s[k - 1] + odd * x[k])
+    cell = Cell("tried", "A cell", (w, odd, x, s, t), (start, recurrence), s[T], mean((s[T] - t) ** 2))
+    derivation = write_derivation(cell)
+    assert certified(derivation, print_network(derivation), {"jacobian.py": print_jacobian(derivation)})
 
 
 def test_two_weights_of_equal_effect_have_equal_columns():

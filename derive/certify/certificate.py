@@ -1,14 +1,15 @@
-"""Proves a derivation against what did not produce it, and says so in a certificate.
+"""Proves a derivation against independent evidence, and records it in a certificate.
 
-| what                 | against                                                 | how exactly      | where        |
-|----------------------|---------------------------------------------------------|------------------|--------------|
-| every equation       | the steps for which what is in it is defined            | for T = 1 … 6    | `definedness` |
-| the gradient         | SymPy's `diff` of the nested loss, in a cell of numbers | symbolically     | `gradient`   |
-| every equation       | both sides on their own, derivatives taken numerically  | 30 digits        | `equations`  |
-| how often terms occur | the paths, walked one by one                           | exactly          | `paths`      |
-| the code             | the cell, interpreted, and its numerical derivatives    | 1e-12, relative  | `candidate`  |
+| what                  | against                                                   | how exactly     | where         |
+|-----------------------|-----------------------------------------------------------|-----------------|---------------|
+| every equation        | the steps at which its right-hand side is defined         | for T = 1 … 6   | `definedness` |
+| the gradient          | SymPy's `diff` of the nested loss, for a cell of numbers  | symbolically    | `gradient`    |
+| every equation        | both sides on their own, derivatives taken numerically    | 30 digits       | `equations`   |
+| how often terms occur | the paths, walked one by one                              | exactly         | `paths`       |
+| the code              | the cell, interpreted, and its directional derivatives    | 1e-12, relative | `candidate`   |
 
-The induction proofs of the closed form are part of the derivation itself; it stops where one does not go through.
+The induction proofs (closed form, forward mode) belong to the derivation itself, which stops if one fails. Where one
+would be too large, both sides are compared at random points, and the certificate names the equations.
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ from typing import Any
 
 from derive.certify.candidate import Candidate, Descent, check_candidate, check_descent, samples_for
 from derive.certify.definedness import check_definedness
-from derive.certify.equations import DIGITS, check_equation, points_for
+from derive.certify.equations import check_equation, points_for
 from derive.certify.gradient import check_against_diff
 from derive.certify.paths import check_repeats
+from derive.language.calculus import DIGITS, POINTS
 from derive.language.cell import Cell
 from derive.language.errors import CertificateError, DeriveError
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation
 
 
 def certify(
-    derivation: Derivation, candidates: Iterable[Candidate] = (), descents: Iterable[Descent] = ()
+    derivation: Derivation,
+    candidates: Iterable[Candidate] = (),
+    descents: Iterable[Descent] = (),
+    report: Report = silent,
 ) -> dict[str, Any]:
     """Checks everything and returns the certificate, ready for JSON; the same derivation gives the same one.
 
@@ -36,45 +42,58 @@ def certify(
         derivation: What to check.
         candidates: The code that was printed from it, ready to run.
         descents: The code that trains by itself.
+        report: Told what it is at.
 
     Raises:
         CertificateError: Something does not hold; with the equation, both values and the point.
     """
     cell = derivation.cell
+    report("checking the ranges of the equations")
     with in_one_line(cell, "the ranges"):
         ranges = check_definedness(derivation)
     with in_one_line(cell, "the terms that repeat"):
         repeats = check_repeats(derivation)
+    report("drawing points")
     points = points_for(derivation)
-    gradient: dict[str, Any] = {}
+    gradient, proofs = {}, proofs_by_numbers(derivation)
     if cell.is_scalar:
+        report("comparing the gradient with SymPy's")
         with in_one_line(cell, "the gradient"):
-            steps = check_against_diff(derivation)
-        gradient = {
-            "statement": "the gradient of one sequence equals SymPy's diff of its whole nested loss, symbolically",
-            "steps": steps,
-            "further steps": f"at random points, to {DIGITS} digits, with the equations",
-            "weights": [weight.name for weight in cell.parameters],
-        }
+            gradient = check_against_diff(derivation)
     equations = []
     for equation in derivation.equations:
+        report(f"proving equation {equation.number} of {len(derivation.equations)}")
         with in_one_line(cell, equation):
             equations.append(check_equation(equation, points))
     code = []
+    report("drawing points to run code at")
     samples = samples_for(cell) if (candidates := tuple(candidates)) else []
     for candidate in candidates:
+        report(f"running {candidate.name}")
         with in_one_line(cell, candidate.name):
             code.append(check_candidate(candidate, samples))
     for descent in descents:
+        report(f"running {descent.name}")
         with in_one_line(cell, descent.name):
             code.append(check_descent(cell, descent))
     return {
         "cell": cell.name,
-        **({"gradient": gradient} if gradient.get("steps") else {}),
+        **({"gradient": gradient} if gradient else {}),
+        **({"proofs": proofs} if proofs else {}),
         "ranges": ranges,
         "terms that repeat": repeats,
         "equations": equations,
         "code": code,
+    }
+
+
+def proofs_by_numbers(derivation: Derivation) -> dict[str, Any]:
+    """What the certificate says of the proofs of a derivation; nothing where all of them are symbolic."""
+    if not derivation.by_numbers:
+        return {}
+    return {
+        "statement": f"too large to be proved: both sides agree at {POINTS} random points, to {DIGITS} digits",
+        "claims": list(derivation.by_numbers),
     }
 
 

@@ -11,6 +11,7 @@ from sympy import Symbol
 
 from derive.certify.points import fitting_sample, indices, no_derivative, special_samples
 from derive.language.arithmetic import FixedPoint, NoRealNumberError
+from derive.language.calculus import DIGITS
 from derive.language.errors import CertificateError
 from derive.language.evaluate import Point, with_equal_axes
 from derive.language.points import example_point
@@ -18,9 +19,6 @@ from derive.language.quantities import T, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.rules import ADJOINT, LOCAL_PARTIAL, Relation
 from derive.mathematics.unroll import MOST_WRITTEN_OUT
-
-DIGITS = 30
-"""To how many digits the two sides of an equation must agree."""
 
 
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:

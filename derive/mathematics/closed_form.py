@@ -11,10 +11,22 @@ from dataclasses import dataclass
 
 from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, Rational, S, Sum, Symbol, cancel, expand, factor_terms
 
+from derive.language.calculus import DIGITS, derivative, expanded_size, vanishes
 from derive.language.cell import Cell
 from derive.language.errors import CertificateError
-from derive.language.operations import BatchSum, Rounded, Total
-from derive.language.quantities import LOSS, Parameter, State, T, bare_of, indexed_of, k, varies_by_sequence
+from derive.language.operations import BatchSum, Partial, Rounded, Total
+from derive.language.quantities import (
+    LOSS,
+    Adjoint,
+    At,
+    Parameter,
+    State,
+    T,
+    bare_of,
+    indexed_of,
+    k,
+    varies_by_sequence,
+)
 from derive.mathematics.derivation import Backward, Equation, Forward, Range
 from derive.mathematics.ledger import Ledger
 from derive.mathematics.pullbacks import partial_of_loss
@@ -31,6 +43,9 @@ from derive.mathematics.rules import (
 
 j = Symbol("j", integer=True, positive=True)
 m = Symbol("m", integer=True, nonnegative=True)
+
+LARGEST_PROVED = 10_000
+"""Two sides whose difference has more terms, once it is multiplied out, are not simplified; they are evaluated."""
 
 FATES = (
     (Rational(3, 2), "it explodes"),
@@ -69,7 +84,7 @@ def affine(cell: Cell) -> Affine | None:
         return None
     state = cell.states[0]
     right = cell.step[state]
-    factor = right.diff(state[k - 1])
+    factor = derivative(right, state[k - 1])
     if factor == S.Zero or factor.free_symbols - set(cell.parameters):
         return None
     return Affine(state, factor, right.xreplace({state[k - 1]: S.Zero}), cell.initial[state])
@@ -100,12 +115,38 @@ def slope(recurrence: Affine, wrt: Parameter, last: Expr) -> Expr:
     return Add(*(pull_out(term) for term in (by_drive, by_power) if term.function != S.Zero)) + by_start
 
 
-def difference(left: Expr, right: Expr) -> Expr:
-    """`left` - `right`, simplified as far as sums with shifted powers and one more term need; zero proves them equal.
+def name_coefficients(expression: Expr) -> Expr:
+    """The expression with a name in place of every sum that multiplies adjoints, tangents or sums over the steps.
+
+    Equal sums have one name, so that what is proved of the names holds of the sums. Multiplied out, n of them in a
+    product would have 2^n terms or more.
+    """
+    carried: tuple[type[Expr] | Symbol, ...] = (Sum, Total, Partial, Adjoint)
+    if expression.has(Sum):  # there a coefficient is the same at every step
+        carried += (At, j, k, T)
+    names: dict[Expr, Dummy] = {}
+
+    def named(part: Expr) -> Expr:
+        match part:
+            case Add() if not part.has(*carried):
+                return names.setdefault(part, Dummy(real=True))
+            case Pow():
+                return named(part.base) ** part.exp
+            case Sum():
+                return Sum(named(part.function), *part.limits)
+            case Add() | Mul() | BatchSum():
+                return part.func(*map(named, part.args))
+        return part
+
+    return named(expression)
+
+
+def simplified(difference: Expr) -> Expr:
+    """A difference simplified as far as sums with shifted powers and one more term need; zero proves two sides equal.
 
     Every sum is brought to the smallest upper limit that occurs, a^{n+1} to a · a^n, and constant factors to the front.
     """
-    whole = expand(left - right)
+    whole = expand(difference)
     limits = {total.limits[0][2] for total in whole.atoms(Sum)}
     if limits:
         lowest = min(limits, key=lambda limit: limit.subs(T, 100).subs(k, 100))
@@ -150,15 +191,29 @@ _power = Function("power")
 """A power with a symbolic exponent, kept from SymPy's hands while a fraction is cancelled."""
 
 
-def prove(claim: str, left: Expr, right: Expr) -> None:
-    """Stops the derivation where two sides are not symbolically equal.
+def prove(cell: Cell, claim: str, left: Expr, right: Expr, ledger: Ledger) -> None:
+    """Stops the derivation where two sides are not equal, symbolically or, where they are too large, in numbers.
+
+    Coefficients are multiplied out only where the two sides are not equal whatever these are.
 
     Raises:
         CertificateError: With what is left of the difference.
     """
-    rest = difference(left, right)
-    if rest != S.Zero:
-        raise CertificateError(f"{claim} is not proved: {left} - ({right}) leaves {rest}")
+    whole = left - right
+    rest = whole
+    for form in (name_coefficients(whole), whole):
+        if expanded_size(form) <= LARGEST_PROVED:
+            rest = simplified(form)
+            if rest == S.Zero:
+                return
+    if expanded_size(whole) <= LARGEST_PROVED or not vanishes(whole):
+        raise CertificateError(f"cell {cell.name!r}: {claim} is not proved: {left} - ({right}) leaves {rest}")
+    ledger.by_numbers(claim)
+    ledger.remark(
+        """Too large to be proved symbolically: {claim}. Both sides agree at random points, to {digits} digits.""",
+        claim=claim,
+        digits=str(DIGITS),
+    )
 
 
 def write_reach(recurrence: Affine, local: Equation, backward: Backward, ledger: Ledger) -> Equation:
@@ -177,19 +232,19 @@ def write_reach(recurrence: Affine, local: Equation, backward: Backward, ledger:
     return reach
 
 
-def write_closed_form(recurrence: Affine, forward: Forward, ledger: Ledger) -> Equation:
+def write_closed_form(recurrence: Affine, cell: Cell, forward: Forward, ledger: Ledger) -> Equation:
     """Writes the closed form of the state with its proof by induction on k."""
     state = recurrence.state
     hypothesis = geometric(recurrence, k)
     claim = ledger.equation(state[k], hypothesis, HYPOTHESIS, over=(Range(k, S.Zero, T),))
     base = geometric(recurrence, S.Zero)
-    prove("the base case of the closed form", base.doit(), recurrence.start)
+    prove(cell, "the base case of the closed form", base.doit(), recurrence.start, ledger)
     at_zero = ledger.equation(state[0], base, BASE_CASE, forward.initial)
     inserted = recurrence.factor * hypothesis + recurrence.drive.subs(k, k + 1)
     over = (Range(k, S.Zero, T - 1),)
     substituted = ledger.equation(state[k + 1], inserted, SUBSTITUTE, (claim, *forward.step), over)
     following = geometric(recurrence, k + 1)
-    prove("the induction step of the closed form", following, inserted)
+    prove(cell, "the induction step of the closed form", following, inserted, ledger)
     step = ledger.equation(state[k + 1], following, INDUCTION_STEP, (substituted,), over)
     return ledger.equation(state[T], geometric(recurrence, T), CLOSED_FORM, (at_zero, step))
 
@@ -208,8 +263,9 @@ def write_slopes(
         by_recurrence = (
             a * here + a.diff(weight) * geometric(recurrence, k) + recurrence.drive.subs(k, k + 1).diff(weight)
         )
-        prove(f"the base case of ds/d{weight}", slope(recurrence, weight, S.Zero).doit(), recurrence.start.diff(weight))
-        prove(f"the induction step of ds/d{weight}", slope(recurrence, weight, k + 1), by_recurrence)
+        base, following = slope(recurrence, weight, S.Zero).doit(), slope(recurrence, weight, k + 1)
+        prove(cell, f"the base case of ds/d{weight}", base, recurrence.start.diff(weight), ledger)
+        prove(cell, f"the induction step of ds/d{weight}", following, by_recurrence, ledger)
         written[weight] = ledger.equation(
             Total(state[T], weight), slope(recurrence, weight, T), DIFFERENTIATE_CLOSED_FORM, (closed, *forward.step)
         )

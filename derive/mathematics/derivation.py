@@ -278,6 +278,7 @@ class Derivation:
         moments: Those that need no data but some sums, where the loss is a polynomial too.
         tangents: Those of forward mode, where the loss is one of least squares.
         least_squares: Those of the residuals and their Jacobian, there.
+        by_numbers: The claims whose proofs would be too large, which numbers at random points speak for.
     """
 
     cell: Cell
@@ -292,6 +293,7 @@ class Derivation:
     moments: Moments | None = None
     tangents: Tangents | None = None
     least_squares: LeastSquares | None = None
+    by_numbers: tuple[str, ...] = ()
 
     @property
     def equations(self) -> tuple[Equation, ...]:

@@ -7,6 +7,7 @@ R. J. Williams and D. Zipser, A learning algorithm for continually running fully
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
@@ -36,9 +37,10 @@ def tangents_of_step(cell: Cell, step: Expr, carried: Collection[Pair]) -> dict[
     """
     found: dict[Pair, Expr] = {}
     for q, right in (cell.last_step if step == T else cell.step).items():
+        atoms = sorted(indexed_of(right), key=str)
         for weight in cell.parameters:
             terms = [partial(right, weight)]
-            for atom in sorted(indexed_of(right), key=str):
+            for atom in atoms:
                 if (atom.quantity, weight) in (found if atom.index == step else carried):
                     terms.append(partial(right, atom) * Total(atom, weight))
             slope = in_its_own_value(Add(*terms), q[step], right)
@@ -49,12 +51,20 @@ def tangents_of_step(cell: Cell, step: Expr, carried: Collection[Pair]) -> dict[
 
 def carried_tangents(cell: Cell) -> set[Pair]:
     """Which states depend on which weights, at any step before the last."""
-    carried = {(s, weight) for s, start in cell.initial.items() for weight in cell.parameters if start.has(weight)}
-    while True:  # what one turn finds brings others about in the next step
-        found = {(q, weight) for q, weight in tangents_of_step(cell, k, carried) if isinstance(q, State)}
-        if found <= carried:
-            return carried
-        carried |= found
+    readers: defaultdict[Quantity, list[Quantity]] = defaultdict(list)
+    ahead = [(s, weight) for s, start in cell.initial.items() for weight in cell.parameters if start.has(weight)]
+    for q, right in cell.step.items():
+        ahead += [(q, weight) for weight in cell.parameters if partial(right, weight) != S.Zero]
+        for atom in indexed_of(right):
+            if partial(right, atom) != S.Zero:
+                readers[atom.quantity].append(q)
+    found = set(ahead)
+    while ahead:
+        q, weight = ahead.pop()
+        further = {(reader, weight) for reader in readers[q]} - found
+        found |= further
+        ahead += further
+    return {(q, weight) for q, weight in found if isinstance(q, State)}
 
 
 def write_tangents(cell: Cell, forward: Forward, local: LocalPartials, ledger: Ledger) -> Tangents:

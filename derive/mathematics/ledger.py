@@ -6,16 +6,23 @@ from typing import Any
 
 from sympy import Expr
 
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Dots, Entry, Equation, Figure, Range, Remark, Section, Table, Work
 from derive.mathematics.rules import Rule
 
 
 class Ledger:
-    """Collects the entries of a derivation and numbers its equations; the one mutable thing, gone when it is done."""
+    """Collects the entries of a derivation and numbers its equations; the one mutable thing, gone when it is done.
 
-    def __init__(self) -> None:
+    Args:
+        report: Told which equation comes next.
+    """
+
+    def __init__(self, report: Report = silent) -> None:
+        self._report = report
         self._count = 0
         self._sections: list[tuple[str, list[Entry], set[int]]] = []
+        self._by_numbers: list[str] = []
 
     def section(self, title: str) -> None:
         """Opens a section; what follows goes into it."""
@@ -48,6 +55,7 @@ class Ledger:
         equation = Equation(self._count, lhs, rhs, rule, numbers, over, at_example)
         _, entries, hidden = self._sections[-1]
         entries.append(equation)
+        self._report(f"deriving equation {self._count + 1}")
         if elided:
             hidden.add(equation.number)
         return equation
@@ -73,6 +81,15 @@ class Ledger:
     def work(self) -> None:
         """Says here how much work a step is."""
         self._sections[-1][1].append(Work())
+
+    def by_numbers(self, claim: str) -> None:
+        """Notes a claim that is not proved symbolically, but agrees at random points."""
+        self._by_numbers.append(claim)
+
+    @property
+    def claims_by_numbers(self) -> tuple[str, ...]:
+        """These claims."""
+        return tuple(self._by_numbers)
 
     def close(self) -> tuple[Section, ...]:
         """The sections, as immutable data."""

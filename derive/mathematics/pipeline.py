@@ -1,16 +1,18 @@
-"""From a cell to its derivation: the stages in order.
+"""From a cell to its derivation: the stages, in order.
 
-| stage                     | in → out                | says                                                        |
+| stage                     | in → out                | derives                                                     |
 |---------------------------|-------------------------|-------------------------------------------------------------|
+| `symbols`                 | Cell → table            | the quantities of the cell, and other symbols that occur    |
 | `unroll.describe`         | Cell → Forward          | the cell's own equations, for every T                       |
-| `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T with T a number, and nested          |
-| `paths`, `repeating`      | equations → terms       | the chain rule written out, and what repeats in it          |
+| `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T where T is a number, and nested      |
+| `paths`, `repeating`      | equations → terms       | the chain rule written out, and the terms that repeat       |
+| `laws`                    | Cell → table            | the chain rule for rows and matrices, by operation          |
 | `recurrence`              | Forward → Backward      | the adjoint recurrence, the contributions, the gradients    |
-| `closed_form`             | Affine → equations      | s_T and its gradients without a recurrence, by induction    |
+| `closed_form`             | Affine → equations      | s_T and its gradients without recurrence, by induction      |
 | `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
 | `descent`                 | gradients → equations   | the update                                                  |
-| `staging`                 | recurrence → Staged     | what need not wait for the step before or after             |
-| `one_pass`                | closed form → equations | loss and gradient from sums that read the data once         |
+| `staging`                 | recurrence → Staged     | the same gradient, with short loops: what need not wait     |
+| `one_pass`                | closed form → equations | loss and gradient from sums over the data, read once        |
 | `moments`                 | closed form → equations | the loss as a polynomial of the weights                     |
 | `forward_mode`            | recurrence → Tangents   | the derivatives of the states, carried along with them      |
 | `same_gradient`           | Tangents → equations    | the proof that they give the gradient of backpropagation    |
@@ -28,6 +30,7 @@ from derive.language.cell import Cell
 from derive.language.errors import UsageError
 from derive.language.operations import BatchMean
 from derive.language.quantities import LOSS, LearningRate, Parameter, k
+from derive.language.report import Report, silent
 from derive.mathematics.closed_form import Affine, affine, write_closed_form, write_gradients, write_reach, write_slopes
 from derive.mathematics.curvature import write_hessian, write_hessian_at_solution, write_learning_rates
 from derive.mathematics.derivation import (
@@ -65,14 +68,17 @@ from derive.mathematics.unroll import LARGEST_NESTED, describe, nested_size, sho
 
 STEPS = 3
 """How many steps the unrolled display has unless asked otherwise."""
+MOST_WEIGHTS = 8
+"""The second derivatives by more weights are not written out: there are as many as pairs of weights."""
 
 
-def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
+def write_derivation(cell: Cell, steps: int = STEPS, report: Report = silent) -> Derivation:
     """Derives backpropagation through time for a cell.
 
     Args:
         cell: The cell.
         steps: For how many steps the equations are also written out one by one.
+        report: Told what it is at.
 
     Raises:
         UsageError: `steps` is less than 1.
@@ -80,7 +86,7 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     """
     if steps < 1:
         raise UsageError(f"--steps {steps}: there is no sequence of {steps} steps; give 1 or more")
-    ledger = Ledger()
+    ledger = Ledger(report)
     forward = _write_cell(cell, ledger)
     unrolled = _write_unrolled(cell, steps, forward, ledger)
     local, repeats = _write_chain_rule(cell, steps, forward, unrolled, ledger)
@@ -92,9 +98,23 @@ def write_derivation(cell: Cell, steps: int = STEPS) -> Derivation:
     ledger.work()
     staged = stage(cell, forward, backward, ledger)
     one_pass, moments = _write_shortcuts(cell, solved, backward, ledger) if solved else (None, None)
-    second = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
-    sections = with_symbols(ledger.close())
-    return Derivation(cell, steps, sections, forward, backward, update, staged, repeats, one_pass, moments, *second)
+    tangents, squares = _write_second_order(cell, forward, backward, local, ledger) if squared(cell) else (None, None)
+    sections, by_numbers = with_symbols(ledger.close()), ledger.claims_by_numbers
+    return Derivation(
+        cell,
+        steps,
+        sections,
+        forward,
+        backward,
+        update,
+        staged,
+        repeats,
+        one_pass,
+        moments,
+        tangents,
+        squares,
+        by_numbers,
+    )
 
 
 def _write_cell(cell: Cell, ledger: Ledger) -> Forward:
@@ -216,7 +236,7 @@ def _write_closed_form(
         )
 
     ledger.section("The closed form, proved by induction")
-    closed = write_closed_form(recurrence, forward, ledger)
+    closed = write_closed_form(recurrence, cell, forward, ledger)
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
     gradients = write_gradients(cell, slopes, backward, ledger)
     ledger.remark(
@@ -230,6 +250,13 @@ def _write_closed_form(
     if backward.start[0].rhs.has(BatchMean):
         return solved  # the loss is no plain mean: its curvature mixes the sequences
     ledger.section("The curvature of the loss")
+    if len(cell.parameters) > MOST_WEIGHTS:
+        ledger.remark(
+            """The Hessian of {weights} weights has {entries} different entries: they are not written out.""",
+            weights=str(len(cell.parameters)),
+            entries=str(len(cell.parameters) * (len(cell.parameters) + 1) // 2),
+        )
+        return solved
     if cell.landscape is not None and len(cell.parameters) == 2:
         ledger.figure(
             "loss_surface",

@@ -23,6 +23,7 @@ from functools import lru_cache
 
 from sympy import Add, Dummy, Expr, Mul, S, factor_terms
 
+from derive.language.calculus import derivative
 from derive.language.operations import BatchMean, BatchOuter, BatchSum, EntrySum, OneHot, Softmax, SoftmaxCrossEntropy
 from derive.language.quantities import N, Operation, Product, Transpose
 from derive.language.shapes import Form, form_of
@@ -34,9 +35,9 @@ def partial(rhs: Expr, wrt: Expr) -> Expr:
 
     The operations of `THROUGH` in `rhs` count as names; `pullback` sees to what is inside them.
     """
-    hidden = {part: Dummy() for part in outermost(rhs)}
+    hidden = {part: Dummy(real=True) for part in outermost(rhs)}
     shown = {name: part for part, name in hidden.items()}
-    return factor_terms(rhs.xreplace(hidden).diff(hidden.get(wrt, wrt))).xreplace(shown)
+    return factor_terms(derivative(rhs.xreplace(hidden), hidden.get(wrt, wrt))).xreplace(shown)
 
 
 def outermost(expression: Expr) -> list[Expr]:

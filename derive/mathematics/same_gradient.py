@@ -5,13 +5,14 @@ Q_m pairs the two: up to step m a weight W acts forwards, through the tangents; 
     Q_m = Σ_n Σ_s δ^s_m ds_m/dW + Σ_{k > m} Σ_n Σ_q δ^q_k ∂q_k/∂W.
 
 Q_T is the gradient of forward mode, Q_0 that of backpropagation, and Q_m does not depend on m: that is proved
-symbolically from the two recurrences, or the derivation stops.
+from the two recurrences, or the derivation stops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sympy import Add, Expr, Max, S, Sum
 
@@ -74,7 +75,7 @@ def write_proof(
     pairings = _Pairings(cell, forward, backward, tangents)
     for number, weight in enumerate(tangents.weights):
         for claim, left, right in pairings.claims(weight):
-            prove(f"cell {cell.name!r}: that forward mode gives the gradient for {weight}, {claim},", left, right)
+            prove(cell, f"that forward mode gives the gradient for {weight}, {claim}", left, right, ledger)
         if number:
             ledger.remark("The same for {weight}:", weight=weight)
         _write_induction(pairings, weight, gradients[weight], ledger)
@@ -118,7 +119,7 @@ def _write_induction(pairings: _Pairings, weight: Parameter, gradient: Equation,
     steps = [ledger.equation(at_k, at_k.subs(k, k - 1) + added, PAIRED_STEP, recurrences, (Range(k, first + 1, last),))]
     if not ends_alike:
         over = () if starts_alike else (Range(k, Max(2, T), T),)  # for T = 1 there is no step before
-        uses = (*of_weight(at_last_step(tangents).values()), *backward.start, *(backward.before_last or backward.step))
+        uses = (*of_weight(pairings.last.values()), *backward.start, *(backward.before_last or backward.step))
         steps.append(ledger.equation(at_T, at_k.subs(k, T - 1) + added_at_T, PAIRED_STEP, uses, over))
     alike = ledger.equation(Q[k], Q[k - 1], PAIRED_ALIKE, (*definitions, *steps), (Range(k, S.One, T),))
     at_end = ledger.equation(Q[T], Total(LOSS, weight), PAIRED_LAST, (definitions[-1], *backward.start, gradient))
@@ -144,11 +145,21 @@ class _Pairings:
     backward: Backward
     tangents: Tangents
 
+    @cached_property
+    def last(self) -> Mapping[Total, Equation]:
+        """The equation of every tangent at T, by its left-hand side."""
+        return at_last_step(self.tangents)
+
+    @cached_property
+    def _adjoints_at(self) -> Mapping[Expr, Mapping[Expr, Expr]]:
+        """The recurrence of the adjoints at each step where the proof needs it: right-hand sides by left-hand sides."""
+        step = {each.lhs: each.rhs for each in self.backward.step}
+        return {place: at(step, place) for place in (k, k - 1, T - 1, T - 2, S.One)}
+
     def pairing(self, weight: Parameter, step: Expr) -> Expr:
         """Σ δ^q dq/dW of a step, for one sequence: of the states or, at T, of what the loss reads."""
-        known = at_last_step(self.tangents)
         states = [each.lhs.args[0].quantity[step] for each in self.tangents.initial if each.lhs.args[1] == weight]
-        read = [atom for atom in seen_by(self.cell) if Total(atom, weight) in known] if step == T else states
+        read = [atom for atom in seen_by(self.cell) if Total(atom, weight) in self.last] if step == T else states
         return Add(*(self._passed_on(atom) * Total(atom, weight) for atom in read))
 
     def _passed_on(self, atom: At) -> Expr:
@@ -189,22 +200,21 @@ class _Pairings:
 
     def claims(self, weight: Parameter) -> Iterator[tuple[str, Expr, Expr]]:
         """The steps of the induction, wherever a recurrence is another: words, and two sides that must be equal."""
-        backward = self.backward
-        start, last, step = (
+        start, last = (
             {each.lhs: each.rhs for each in equations}
-            for equations in (backward.start, backward.before_last or (), backward.step)
+            for equations in (self.backward.start, self.backward.before_last or ())
         )
-        before_T = last or at(step, T - 1)
-        tangents = {each.lhs: each.rhs for each in self.tangents.step}
-        tangents_at_T = {left: each.rhs.subs(k, T) for left, each in at_last_step(self.tangents).items()}
-        begin = {each.lhs: each.rhs for each in (*self.tangents.initial, *backward.first)}
-        yield self._claim("at a step", weight, k, k - 1, {**step, **at(step, k - 1), **tangents})
+        adjoints = self._adjoints_at
+        tangents = {each.lhs: each.rhs for each in self.tangents.step if each.lhs.args[1] == weight}
+        at_T = {left: each.rhs.subs(k, T) for left, each in self.last.items() if left.args[1] == weight}
+        begin = {each.lhs: each.rhs for each in (*self.tangents.initial, *self.backward.first)}
+        yield self._claim("at a step", weight, k, k - 1, {**adjoints[k], **adjoints[k - 1], **tangents})
         if last:
-            known = {**last, **at(step, T - 2), **at(tangents, T - 1)}
+            known = {**last, **adjoints[T - 2], **at(tangents, T - 1)}
             yield self._claim("at the step before the last", weight, T - 1, T - 2, known)
-        yield self._claim("at the last step", weight, T, T - 1, {**start, **before_T, **tangents_at_T})
+        yield self._claim("at the last step", weight, T, T - 1, {**start, **(last or adjoints[T - 1]), **at_T})
         yield self._claim(
-            "at the first step", weight, S.One, S.Zero, {**at(step, S.One), **at(tangents, S.One), **begin}
+            "at the first step", weight, S.One, S.Zero, {**adjoints[S.One], **at(tangents, S.One), **begin}
         )
 
     def _claim(

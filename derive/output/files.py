@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from derive.backends.numpy.adapter import candidates_of
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import network_of
 from derive.backends.templating import render
 from derive.certify.certificate import certify
@@ -22,9 +23,9 @@ from derive.documents.html import print_html
 from derive.documents.markdown import print_markdown
 from derive.documents.tex import print_tex
 from derive.language.errors import DeriveError
+from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation, Figure
 from derive.output.modules import formatted, modules_of
-from derive.program.loading import load
 
 MARK = "`python -m derive`"
 """What the docstring of every folder that derive writes contains."""
@@ -36,8 +37,12 @@ TEX_LEFTOVERS = frozenset([".pdf", ".aux", ".fdb_latexmk", ".fls", ".log", ".out
 """What a PDF leaves behind, and the figures for it."""
 
 
-def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
+def files_of_cell(derivation: Derivation, report: Report = silent) -> dict[str, bytes]:
     """Everything that is written for one cell, once its certificate holds.
+
+    Args:
+        derivation: What the files are printed from.
+        report: Told what it is at.
 
     Returns:
         The content of each file by its path within the output folder.
@@ -45,9 +50,11 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
     Raises:
         CertificateError: A check fails.
     """
+    report("printing code")
     cell, module = derivation.cell, network_of(derivation).module
     modules = modules_of(derivation)
-    certificate = certify(derivation, *candidates_of(derivation, modules))
+    certificate = certify(derivation, *candidates_of(derivation, modules), report)
+    report("printing the derivation")
     texts = {
         "__init__.py": formatted(render("output/templates/cell_init.py.j2", {"cell": cell})),
         **modules,
@@ -57,6 +64,7 @@ def files_of_cell(derivation: Derivation) -> dict[str, bytes]:
         "derivation.md": print_markdown(derivation, module),
     }
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
+    report("drawing figures")
     network = load(modules["network.py"], cell.name)
     for section in derivation.sections:
         for entry in section.entries:

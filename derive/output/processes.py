@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from derive.language.errors import DeriveError
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.output.files import files_of_cell
+from derive.output.progress import Progress
 
 
 class Derived(NamedTuple):
@@ -73,10 +75,11 @@ def derive_named(name: str, steps: int) -> Derived:
 
 
 def derive_cell(cell: Cell, steps: int) -> Derived:
-    """Derives and checks a cell."""
+    """Derives and checks a cell, and says on standard error what it is at if that takes long."""
     began = time.perf_counter()
-    derivation = write_derivation(cell, steps)
-    files = files_of_cell(derivation)
+    with Progress(cell.name, sys.stderr) as progress:
+        derivation = write_derivation(cell, steps, progress)
+        files = files_of_cell(derivation, progress)
     seconds = time.perf_counter() - began
     return Derived(f"{cell.name}: {len(derivation.equations)} equations derived and checked ({seconds:.1f} s)", files)
 

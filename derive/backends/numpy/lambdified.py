@@ -10,17 +10,16 @@ import numpy as np
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, sqrt
 from sympy import lambdify as compiled
 
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.language.functions import FUNCTIONS
 from derive.language.quantities import T
 from derive.mathematics.derivation import Derivation
 from derive.program.interpret import ENTRYWISE, Array, Interpreter, spread_over
-from derive.program.loading import load
 from derive.program.nodes import Call, Expression, Literal, Module, Record
 from derive.program.types import type_of
 
 OPERATIONS: Mapping[str, Callable[..., Expr]] = {
-    **{name: function for function, name in FUNCTIONS.items()},
     "add": Add,
     "subtract": lambda left, right: Add(left, Mul(-1, right)),
     "multiply": Mul,
@@ -29,7 +28,7 @@ OPERATIONS: Mapping[str, Callable[..., Expr]] = {
     "negative": lambda inner: Mul(-1, inner),
     "sqrt": sqrt,
 }
-"""What SymPy has for each entrywise function of a program."""
+"""What SymPy has for each operation of a program; `FUNCTIONS` has the functions."""
 
 
 class Compiled(Interpreter):
@@ -77,10 +76,16 @@ class Formula:
     def _formula(self, expression: Expression, names: dict[Expression, Dummy]) -> Expr:
         match expression:
             case Call(function, args):
-                return OPERATIONS[function](*(self._formula(each, names) for each in args))
+                operands = [self._formula(each, names) for each in args]
+                return (OPERATIONS.get(function) or function_named(function))(*operands)
             case Literal(value):
                 return Rational(value.numerator, value.denominator)
         return names.setdefault(expression, Dummy())
+
+
+def function_named(name: str) -> Callable[..., Expr]:
+    """SymPy's function of a name."""
+    return next(function for function, known in FUNCTIONS.items() if known == name)
 
 
 class Lambdified:

@@ -1,4 +1,4 @@
-"""Gives every value a place: arrays that are made once, and what is stacked so that its products are one.
+"""Gives every value a place in arrays made once, and stacks values for common products.
 
 Stacked values are blocks of rows of one buffer, and each is a view of it. Stacked are
 
