@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sentence(quantity: Quantity) -> str:
-    """What a quantity means, as a sentence; its LaTeX where nobody said."""
+    """The meaning of a quantity as a sentence; its LaTeX where nobody said."""
     meaning = quantity.meaning or quantity.latex
     return docstring(f"{meaning[0].upper()}{meaning[1:]}.")
 
@@ -26,7 +26,7 @@ def docstring(text: str) -> str:
 
 @cache
 def templates() -> Environment:
-    """Where templates come from and which marks they use."""
+    """The environment of the templates: their place and their marks."""
     # Imported here, so that a calculation that prints nothing does not wait for it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

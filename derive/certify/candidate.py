@@ -49,7 +49,7 @@ EPOCHS = 20
 
 @dataclass(frozen=True)
 class Claim:
-    """What a function of a candidate is to return besides.
+    """A further result of a candidate.
 
     Attributes:
         what: What it is, for messages.
@@ -158,7 +158,7 @@ def check_candidate(candidate: Candidate, samples: Iterable[Sample]) -> dict[str
 
 
 def problems(candidate: Candidate, sample: Sample, numbers: Numbers, lost: tuple[float, float]) -> Iterable[str]:
-    """What is wrong with what a candidate says at a point, in words."""
+    """The faults of what a candidate says at a point, in words."""
     weights, X, t = numbers.weights, numbers.X, numbers.t
     parameters = sample.point.cell.parameters
     floor = ROUNDINGS * float(np.finfo(candidate.dtype).eps) * max(1, abs(float(sample.loss)))
@@ -212,7 +212,7 @@ def alike(ours: Any, theirs: Any, bound: float, floor: float, size: float | None
 
 
 def claimed(claim: Claim, sample: Sample) -> np.ndarray:
-    """What a claim is worth, interpreted: one row a sequence, with a column for each step where it has one."""
+    """The value of a claim, interpreted: one row a sequence, with a column for each step where it has one."""
     point = sample.point
     places = [{k: step} for step in range(1, point.steps + 1)] if claim.at_every_step else [{}]
     values = [point.value(claim.expression, index)[0] for index in places]

@@ -94,7 +94,7 @@ def data_places(cell: Cell, steps: int) -> Iterator[Place]:
 
 
 def uses(equation: Equation, numbers: Mapping[Symbol, int]) -> Iterator[Place]:
-    """What an equation's right-hand side uses, at these indices."""
+    """The places that an equation's right-hand side uses, at these indices."""
     yield from places_of(equation.rhs, numbers)
 
 

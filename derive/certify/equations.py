@@ -22,7 +22,7 @@ from derive.mathematics.unroll import MOST_WRITTEN_OUT
 
 
 def points_for(derivation: Derivation) -> dict[str, list[Point]]:
-    """Where the equations are evaluated: for the unrolled ones T is theirs, the others must hold for several T.
+    """The points at which equations are evaluated: for the unrolled ones T is theirs, others must hold for several T.
 
     The others are evaluated at the T of the unrolled ones too, unless it is large: they hold for every k, and some of
     them for every two of them.

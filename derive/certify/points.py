@@ -225,13 +225,13 @@ def no_derivative(cell: Cell, claim: str) -> CellError:
 
 
 def starts(cell: Cell) -> str:
-    """Where the states start that are given a number, in words to put behind a problem: ` at s[0] = 0`."""
+    """The starts of the states that are given a number, in words to put behind a problem: ` at s[0] = 0`."""
     numbers = [f"{state}[0] = {value}" for state, value in cell.initial.items() if value.is_number]
     return f" at {', '.join(numbers)}" if numbers else ""
 
 
 def number_of_classes(cell: Cell, sizes: Mapping[Dimension, int]) -> int:
-    """How many classes the scores have that the loss compares with labels."""
+    """The number of classes of the scores that the loss compares with labels."""
     rows = [form_of(entropy.args[0]).shape for entropy in cell.loss.atoms(SoftmaxCrossEntropy)]
     return min(sizes[size] if isinstance(size, Dimension) else size for (size,) in rows)
 

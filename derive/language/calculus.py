@@ -63,7 +63,7 @@ def is_small(expression: Expr) -> bool:
 
 
 def expanded_size(expression: Expr) -> int:
-    """How many terms an expression has at most once it is multiplied out, found without doing it."""
+    """A bound on the number of terms of an expression once it is multiplied out, found without doing it."""
     match expression:
         case Add():
             return sum(map(expanded_size, expression.args))

@@ -75,7 +75,7 @@ class Order:
         self._written.setdefault(at_k(whole), in_order)
 
     def _parts(self, kind: type[Expr], operand: Expr) -> Sequence[Expr]:
-        """What an operand of a sum or a product consists of, where it is one itself."""
+        """The operands of an operand of a sum or a product, where it is one itself."""
         if not isinstance(operand, kind):
             return [operand]
         return note_of(operand) or (self.terms(operand) if kind is Add else self.factors(operand))
@@ -115,7 +115,7 @@ ordered_terms, ordered_factors = BY_ROLE.terms, BY_ROLE.factors
 
 
 def place(expression: Expr) -> int:
-    """Where an expression stands in a product by role: the place of its foremost quantity, 0 for a constant."""
+    """The place of an expression in a product by role: that of its foremost quantity, 0 for a constant."""
     if isinstance(expression, Marked):
         return place(expression.name)
     return min((quantity_of(atom).place for atom in atoms_of(expression)), default=PLACE_OF_CONSTANT)
@@ -147,7 +147,7 @@ def _notes(
 
 
 def _places(kind: type[Expr], arguments: Sequence[Expr], parts: Sequence[Expr]) -> list[int | None]:
-    """Where each argument has its like among the parts; None for those without.
+    """The place of each argument's like among the parts; None for those without.
 
     That is a part with the same stem, else the closest.
     """
@@ -204,7 +204,7 @@ def _is_sum(expression: Expr) -> bool:
 
 
 def _bulk(expression: Expr) -> int:
-    """How large a part is, by kind: a name before a power, and that before a bracket."""
+    """The size of a part, by kind: a name before a power, and that before a bracket."""
     if isinstance(expression, Chain) or (expression.has(Add) and not isinstance(expression, At | Pow)):
         return 2
     return 1 if isinstance(expression, Pow) else 0

@@ -52,7 +52,7 @@ class RepeatingTerm:
 
     @property
     def beyond(self) -> list[Expr]:
-        """What is multiplied beyond the term before."""
+        """The factors beyond the term before."""
         return [node.factor for node in self.end.back_from(self.before.end if self.before else None)]
 
 
@@ -163,7 +163,7 @@ def write_occurrences(
 
 
 def count_operations(expression: Expr) -> int:
-    """How many additions, multiplications, divisions and powers it takes to evaluate `expression` as it stands.
+    """The number of additions, multiplications, divisions and powers in `expression` as it is written.
 
     SymPy's own `count_ops` would count the subtraction in the index of s_{k-1} too.
     """
@@ -180,7 +180,7 @@ def count_operations(expression: Expr) -> int:
 
 
 def operations_written_out(tree: Tree) -> int:
-    """How many additions, multiplications and powers it takes to evaluate every path on its own."""
+    """The number of additions, multiplications and powers when every path is evaluated on its own."""
     inside: dict[Node | None, int] = {None: 0}
     for node in tree.nodes:
         inside[node] = inside[node.above] + count_operations(node.factor)
@@ -188,7 +188,7 @@ def operations_written_out(tree: Tree) -> int:
 
 
 def operations_named(tree: Tree, longest: Longest) -> int:
-    """How many it takes when each repeating term is evaluated once, each from the one before it."""
+    """Their number when each repeating term is evaluated once, each from the one before it."""
     own = 0
     for term in dict.fromkeys(longest.values()):
         own += sum(map(count_operations, term.beyond)) + len(term.beyond) - (0 if term.before else 1)

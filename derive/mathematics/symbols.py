@@ -153,7 +153,7 @@ SYMBOLS: tuple[tuple[str, str, Occurs], ...] = (
 
 
 def table_of_symbols(equations: tuple[Equation, ...]) -> Table:
-    """What is written in the equations beside quantities."""
+    """The symbols in the equations beside quantities."""
     nodes = {node for each in equations for side in (each.lhs, each.rhs) for node in preorder_traversal(side)}
     nodes |= {node.quantity for node in nodes if isinstance(node, At)}
     found = tuple((written, means) for written, means, occurs in SYMBOLS if any(map(occurs, nodes)))

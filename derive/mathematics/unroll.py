@@ -105,7 +105,7 @@ def _can_replace(left: At, value: Expr) -> bool:
 
 
 def nested_size(cell: Cell, steps: int) -> int:
-    """How many names the nested output would contain, found without building it."""
+    """The number of names in the nested output, found without building it."""
     sizes: dict[Expr, int] = {}
     for step in range(1, steps + 1):
         for left, right in right_hand_sides(cell, step, steps).items():

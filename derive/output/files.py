@@ -1,4 +1,4 @@
-"""What is written for a cell, and how it gets onto the disk: all or nothing, and nothing of the user's is touched."""
+"""The files of a cell, and how they get onto the disk: all or nothing, and nothing of the user's is touched."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def same(path: Path, content: bytes) -> bool:
 
 
 def differences(files: Mapping[str, bytes], folder: Path, *, others: bool = False) -> list[str]:
-    """How a folder differs from what is derived now: a diff a changed file, a line a missing or a stray one.
+    """The differences between a folder and what is derived now: a diff a changed file, a line a missing or a stray one.
 
     Args:
         files: What is derived now.

@@ -1,4 +1,4 @@
-"""What is written beside the cells: the trainer, its commands and methods, MathJax, and a page that lists the cells."""
+"""The files beside the cells: the trainer, its commands and methods, MathJax, and a page that lists the cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_WEIGHTS = 4
 
 
 def shared_files(package: str) -> dict[str, bytes]:
-    """What all cells share: the entry points, the trainer, its methods, and MathJax for the pages.
+    """The files that all cells share: the entry points, the trainer, its methods, and MathJax for the pages.
 
     Args:
         package: The name of the output folder, for the words of its docstrings.
@@ -72,7 +72,7 @@ def entry_points(package: str) -> dict[str, str]:
 
 
 def methods() -> dict[str, str]:
-    """What the trainer learns by, as code and on paper, by path."""
+    """The methods that the trainer learns by, as code and on paper, by path."""
     return {
         "methods/__init__.py": render("output/templates/methods_init.py.j2", {}),
         "methods/update_rules.py": print_update_rules(),
@@ -83,7 +83,7 @@ def methods() -> dict[str, str]:
 
 
 class Card(NamedTuple):
-    """What the page says of a cell.
+    """The entry of a cell on the page.
 
     Attributes:
         name: The cell's.
@@ -114,7 +114,7 @@ class Card(NamedTuple):
 
 
 class Derived(HTMLParser):
-    """What a page of a derivation says of itself: its heading, its description and how many equations it has."""
+    """The heading, the description and the number of equations of a derivation's page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from derive.output.progress import Progress
 
 
 class Derived(NamedTuple):
-    """What came of a cell: a line about it, and the content of its files by their paths."""
+    """The outcome for a cell: a line about it, and the content of its files by their paths."""
 
     line: str
     files: dict[str, bytes]

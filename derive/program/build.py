@@ -195,7 +195,7 @@ class Scope:
         self._places[expression] = place
 
     def place(self, left: Expr) -> Ref | Part:
-        """Where the left-hand side of an equation is."""
+        """The place of the left-hand side of an equation."""
         if left in self._places:
             return self._places[left]
         if isinstance(left, At):

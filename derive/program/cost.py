@@ -1,4 +1,4 @@
-"""How much work a program is, as formulas in the sizes: operations, values of functions, and bytes moved.
+"""The work of a program, as formulas in the sizes: operations, values of functions, and bytes moved.
 
 An operation is an addition, a multiplication, a division, a power or a comparison of two numbers: a product of matrices
 that sums over n terms takes n multiplications and n - 1 additions for each entry. The values of functions such as tanh
@@ -173,7 +173,7 @@ def _entries(expression: Expression) -> Polynomial:
 
 
 def _rows(row: Expression) -> Polynomial:
-    """How many rows there are."""
+    """The number of rows."""
     kind = type_of(row)
     return _product((*kind.axes[:-1], *([SEQUENCES] if kind.batch else [])))
 
@@ -190,7 +190,7 @@ def _product(sizes: Iterable[Size]) -> Polynomial:
 
 
 def _moved(value: Expression) -> Polynomial:
-    """What is read: every place once."""
+    """The bytes that are read: every place once."""
     total = ZERO
     for place in dict.fromkeys(_places(value)):
         total += _bytes(place)

@@ -391,7 +391,7 @@ def _part(array: Array, axis: int, first: int, size: int | None) -> Array:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a function is run on.
+    """The arguments and the sizes that a function is run on.
 
     Attributes:
         function: Its name.

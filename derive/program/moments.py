@@ -124,7 +124,7 @@ def _data(form: Moments, build: Builder, x: Symbol, t: Symbol) -> tuple[Function
     totals = (products, with_targets, tau)
 
     def entry(of: Symbol, *steps: Expr) -> Expression:
-        """What belongs to some steps, the first of which is 1."""
+        """The entry for some steps, the first of which is 1."""
         place: Expression = Ref(of)
         for step in steps:
             place = Part(place, 0, scope.size(step) - 1)

@@ -46,7 +46,7 @@ from derive.program.walk import equations
 
 
 class Names(NamedTuple):
-    """What a caller passes, by the names that it has in code; all are kept apart from the user's."""
+    """The names of what a caller passes; all are kept apart from the user's."""
 
     parameters: str
     trace: str

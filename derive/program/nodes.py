@@ -316,7 +316,7 @@ class When:
 
 
 class Kind(Enum):
-    """How the steps of a loop depend on one another."""
+    """The dependence of the steps of a loop on one another."""
 
     SCAN = "each waits for the one before"
     ALL = "none waits"
@@ -349,7 +349,7 @@ class Run:
 
 
 class Life(Enum):
-    """How long a buffer keeps what it holds."""
+    """The time for which a buffer keeps what it holds."""
 
     CALL = "one call: made of the weights"
     WINDOW = "a row for each step of a window, until the backward pass has used it"

@@ -93,7 +93,7 @@ def build_staged(derivation: Derivation, scope: Scope) -> Module:
 
 
 def symbols_read(body: tuple[Statement, ...]) -> tuple[Symbol, ...]:
-    """What a function must be given: its sums go on from what is there."""
+    """The symbols that a function must be given: its sums go on from what is there."""
     return tuple(place for place in free(body).read if isinstance(place, Symbol))
 
 
@@ -149,7 +149,7 @@ def _loss(equation: Equation, build: Builder) -> Iterator[Statement]:
 
 
 def _split_sums(gradients: Iterable[Equation], build: Builder) -> tuple[list[Statement], list[Statement]]:
-    """What the gradients are sums of: the terms of the weights alone, and those of the steps."""
+    """The terms of the gradients: those of the weights alone, and those of the steps."""
     alone: list[Statement] = []
     summed: list[Statement] = []
     for equation in gradients:

@@ -115,7 +115,7 @@ def type_of_place(place: Symbol | Buffer | View) -> Type:
 
 
 def steps_of(place: Symbol | Buffer | View) -> Size | None:
-    """How many rows a symbol, a buffer or a view has, one for each step; nothing where it has none."""
+    """The number of rows of a symbol, a buffer or a view, one for each step; nothing where it has none."""
     return place.of.steps if isinstance(place, View) else place.steps
 
 

@@ -45,7 +45,7 @@ GIVEN = (Role.INPUT, Role.TARGET)
 
 
 class Level(Enum):
-    """What a program may hold."""
+    """The level of a program, by what it may hold."""
 
     VALUE = "values: no buffer, no view, and no statement that says where something lies"
     STORAGE = "values and where they lie"

@@ -1,4 +1,4 @@
-"""What stands around the body of a generated function: what it is given, unpacked, and the sizes that it needs.
+"""The lines around the body of a generated function: what it is given, unpacked, and the sizes that it needs.
 
 Everything here follows from `walk.free`: which fields, sizes and functions a body uses.
 """
@@ -54,7 +54,7 @@ class Frame:
         return self._functions[name]
 
     def arguments(self, name: str) -> list[str]:
-        """What a function must be given, of what it may be given: the parameters of which its body reads anything."""
+        """The arguments of a function: those of its parameters of which its body reads anything."""
         function = self._functions[name]
         read = set(free(function.body).read)
         return [
@@ -65,7 +65,7 @@ class Frame:
         ]
 
     def results(self, name: str) -> str:
-        """What a function returns, by name."""
+        """The results of a function, by name."""
         return ", ".join(each.name for each in self._functions[name].results)
 
     @property
@@ -80,7 +80,7 @@ class Frame:
         return ", ".join(usual[argument] for argument in self.arguments(name))
 
     def name_of(self, parameter: Symbol | Record) -> str:
-        """What a parameter is called in the head of a function."""
+        """The name of a parameter in the head of a function."""
         if isinstance(parameter, Record):
             return parameter.name
         return self._network.names.X if parameter.role == Role.INPUT else self._network.names.t

@@ -165,7 +165,7 @@ class Lambdified:
         return known | {self._network.scope.of(self._cell.targets[0]).name: self._targets(parameters, trace, t)}
 
     def _targets(self, parameters: Any, trace: Any, t: Any) -> Array:
-        """What a caller passes as targets, checked by the module, with time first."""
+        """The targets that a caller passes, checked by the module, with time first."""
         sizes = self._sizes(parameters, trace[0])
         shape = tuple(size.number(sizes) for size in self._network.shape_of_targets)
         classes = [size.number(sizes) for size in self._network.classes]

@@ -49,7 +49,7 @@ class Lines(NamedTuple):
 
 
 class Frame:
-    """What stands around the body of each rule.
+    """The lines around the body of each rule.
 
     Args:
         printer: Prints the body.
@@ -80,7 +80,7 @@ class Frame:
         )
 
     def _signature(self, rule: UpdateRule, function: Function) -> str:
-        """What is given by position, then the constants by name."""
+        """The arguments given by position, then the constants by name."""
         constants = [f"{quantity.name}: float = {self._number(value)}" for quantity, value in rule.defaults.items()]
         given = list(symbols_of(function.parameters))[: len(function.parameters) - len(constants)]
         positional = [f"{symbol.name}: {self._kind(symbol)}" for symbol in given]

@@ -62,7 +62,7 @@ class _Frame:
             self._comments[self._identity.number] = f"{left} = {right}"
 
     def fields(self) -> dict[str, object]:
-        """What the template is filled with."""
+        """The fields of the template."""
         cell, names = self._cell, self._names
         x, target = cell.inputs[0], cell.targets[0]
         stages = {

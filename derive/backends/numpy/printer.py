@@ -256,7 +256,7 @@ class Printer:
         return Text(f"{first} @ {second}", Binding.MATRIX_PRODUCT)
 
     def _position(self, axis: Axis, batch: bool) -> int:
-        """Where an axis is in an array: the sequences come first."""
+        """The place of an axis in an array: the sequences come first."""
         return 0 if axis == BATCH else axis + batch
 
     def _factor(self, expression: Expression) -> str:

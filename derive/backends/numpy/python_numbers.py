@@ -22,7 +22,7 @@ class PythonNumbers(Printer):
 
 
 def _compared(expression: Expression) -> list[Expression]:
-    """What the largest is taken of."""
+    """The operands of nested maxima."""
     match expression:
         case Call("maximum", (left, right)):
             return [*_compared(left), *_compared(right)]

@@ -126,7 +126,7 @@ class _Planner:
     # --- how long a value is kept ---
 
     def _lives(self) -> dict[Symbol, Life]:
-        """How long each symbol of a step must be kept."""
+        """The life of each symbol of a step."""
         forward: set[Symbol] = set()
         kept: dict[Symbol, bool] = {}
         for block in self._blocks:
@@ -189,7 +189,7 @@ class _Planner:
         ]
 
     def _by_left_factor(self, function: str) -> list[list[Symbol]]:
-        """What has products with the same left factor in a loop over the steps; overlapping groups are one."""
+        """The sums of a loop over the steps that have products with one left factor; overlapping groups are one."""
         groups: dict[Expression, list[Symbol]] = {}
         for let in self._lets(function, Kind.SCAN):
             for _, term in terms(let.value):
@@ -217,7 +217,7 @@ class _Planner:
         return z in values, bool(list(self._input_parts(z))), function, not is_logistic
 
     def _input_parts(self, z: Symbol) -> Iterable[tuple[Expression, Symbol]]:
-        """What the inputs add to z as a product, with its left factor."""
+        """The products that the inputs add to z, each with its left factor."""
         hoisted = {_symbol(let.target): let.value for let in self._lets("hoisted", Kind.ALL)}
         for let in self._lets("run", Kind.SCAN):
             if _symbol(let.target) == z:

@@ -50,7 +50,7 @@ MINUS_ONE = Literal(Fraction(-1))
 
 
 class Packs:
-    """What is made of the weights, each under one name.
+    """The buffers made of the weights, each under one name.
 
     Args:
         name: Gives a free name.
@@ -195,7 +195,7 @@ class Linear:
         return isinstance(value, Ref) or not type_of(value).batch
 
     def _atom(self, value: Expression) -> Expression:
-        """Where a simple value is."""
+        """The place of a simple value."""
         if type_of(value).batch or not any(isinstance(each, Ref) for each in every(value)):
             return value
         if any(isinstance(each, Dim) for each in every(value)):  # how many sequences there are, the weights do not say
@@ -217,7 +217,7 @@ class Linear:
         return cast(Expression, rebuild(value, lambda each: changes.get(cast(Expression, each), each)))
 
     def _operand(self, value: Expression, out: Ref | None, target: Ref | None) -> Expression:
-        """Where the value of an expression is: computed into `out`, or a spare array, unless it is there."""
+        """The place of the value of an expression: computed into `out`, or a spare array, unless it is there."""
         if self._is_simple(value):
             return self._atom(value)
         if out is None or type_of(value) != type_of(out):
@@ -230,7 +230,7 @@ class Linear:
         return out
 
     def _operands(self, values: Iterable[Expression], target: Ref | None) -> tuple[Expression, ...]:
-        """Where several values are, all at a time."""
+        """The places of several values, all at a time."""
         before, found = self._depth, []
         for value in values:
             found.append(self._operand(value, None, target))

@@ -269,7 +269,7 @@ def _product(
 
 
 def _blocks(several: Iterable[Expression]) -> tuple[dict[Expression, tuple[Size, Size]], Size]:
-    """Where each of some rows begins when they are laid on one another, with its size; and their whole height."""
+    """The first row and the size of each of some blocks laid on one another, and their whole height."""
     found, first = dict[Expression, tuple[Size, Size]](), Size()
     for each in several:
         size = type_of(each).axes[0]

@@ -67,7 +67,7 @@ def as_tanh(node: Node) -> Node:
 
 
 def _halved(module: Module) -> list[Symbol]:
-    """What is halved within a tanh, in order."""
+    """The symbols that are halved within a tanh, in order."""
     return [
         symbol
         for node in every(module)

@@ -58,7 +58,7 @@ def _of_window(node: Node) -> Node:
 
 
 def _condition(statement: Statement) -> tuple[Expression, ...]:
-    """Which window a statement that is for one step belongs to."""
+    """The conditions for the window that a statement for one step belongs to."""
     if isinstance(statement, Loop):
         return ()
     steps = [node.step for node in every(statement) if isinstance(node, Ref) and node.step is not None]
