@@ -1,9 +1,9 @@
-"""derive: backpropagation through time, derived from the description of a recurrent cell, to read and to run.
+"""Backpropagation through time, derived from the description of a recurrent cell, to read and to run.
 
     >>> from derive.cells.linear import cell
     >>> derive.derive(cell)          # in a notebook: the derivation, typeset
 
-A cell is described with the names below; `derive.language.cell.Cell` says how.
+A cell is described with the names below; `derive.language.cell.Cell` explains how.
 """
 
 import os

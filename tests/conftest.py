@@ -6,8 +6,11 @@ import fcntl
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -47,6 +50,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: SLOW.index(item.path.name) + 1 if item.path.name in SLOW else 0)
 
 
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """A test run in the background ignores Ctrl-C, and so would what runs in its process, and what it begins."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def require_tool(name: str) -> str:
     """The path of a program; without it the test is skipped, or fails where DERIVE_REQUIRE_TOOLS=1."""
     path = shutil.which(name)
@@ -75,6 +86,12 @@ def require_module(name: str, group: str) -> ModuleType:
 def require_module_fixture():
     """`require_module(name, group)`, for a test that needs a large library."""
     return require_module
+
+
+@pytest.fixture(autouse=True)
+def no_word_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sees to it that a slow machine says no more than a fast one of what is derived in this process."""
+    monkeypatch.setattr("derive.output.progress.PATIENCE", threading.TIMEOUT_MAX)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
-from derive.output.files import formatted
+from derive.output.modules import formatted
 from derive.program.loading import load
 from tests.certifying import numbers_for
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -177,6 +178,28 @@ def test_input_products_of_different_sources_are_computed_each_by_itself():
     cell = Cell("two_sources", "Two sources", quantities, equations, h[T], mean(total((h[T] - t) ** 2)))
     derivation = write_derivation(cell)
     check_fast(derivation, print_network(derivation), print_network_fast(derivation))
+
+
+@pytest.mark.parametrize(
+    "sizes, weight", [(("recompute", "Window"), "A"), (("Spare", "Arrays"), "factor_2"), (("Names", "D"), "last")]
+)
+def test_names_of_a_cell_never_meet_those_of_the_module(sizes, weight):
+    D, H = map(Dimension, sizes)
+    A, B, V = Parameter(weight, shape=(D, H)), Parameter("B", shape=(H, D)), Parameter("V", shape=(H, H))
+    x, s, t = Input("x", shape=(D,)), State("s", shape=(H,)), Target("t", shape=(H,))
+    equations = (Eq(s[0], 0), Eq(s[k], tanh(x[k] @ (A - B.T) + s[k - 1] @ V)))
+    cell = Cell("names", "Names", (A, B, V, x, s, t), equations, s[T], mean(total((s[T] - t) ** 2)))
+    derivation = write_derivation(cell)
+    check_fast(derivation, print_network(derivation), print_network_fast(derivation))
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "lstm", "binary_adder"])
+def test_every_staged_equation_has_its_number_in_the_module(name):
+    staged = write_derivation(shipped(name)).staged
+    text = importlib.import_module(f"generated.{name}.network_fast").__file__
+    numbers = {int(number) for number in re.findall(r"\((\d+)\)", Path(text).read_text(encoding="utf-8"))}
+    stages = (*staged.hoisted, *staged.run, *staged.outputs, *staged.finish, *staged.hoisted_back, *staged.run_back)
+    assert {equation.number for equation in (*stages, *staged.first, *staged.gradients, *staged.inputs)} <= numbers
 
 
 def check_fast(derivation: Derivation, network: str, fast: str) -> None:

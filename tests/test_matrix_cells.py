@@ -35,6 +35,7 @@ from derive.language.quantities import Product, Quantity
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import SUBSTITUTE
+from derive.output.task_checks import check_task
 from derive.program.loading import load
 from tests.certifying import certified
 
@@ -392,7 +393,7 @@ WORDS = {
 def test_what_has_no_law_is_refused_with_a_cure(name):
     quantities, equations, loss, *example = REFUSED[name]
     with pytest.raises(CellError, match=WORDS[name]):
-        Cell("rows", "A cell of rows", quantities, equations, y[T], loss, "", (), *example)
+        check_task(Cell("rows", "A cell of rows", quantities, equations, y[T], loss, "", (), *example))
 
 
 def test_one_row_for_all_sequences_is_not_put_into_a_product():

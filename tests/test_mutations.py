@@ -191,7 +191,7 @@ def test_a_program_with_a_slip_is_refused(derivation, monkeypatch):
         monkeypatch.setattr(network_code, "network_of", lambda _, changed=changed: program._replace(module=changed))
         source = print_network(derivation)
         try:
-            with in_one_line("network.py"):
+            with in_one_line(derivation.cell, "network.py"):
                 check_network(derivation.cell, source)
             passed.append("\n".join(line for line in source.splitlines() if line not in right))
         except CertificateError:

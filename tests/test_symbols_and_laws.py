@@ -158,7 +158,7 @@ def test_a_law_that_is_not_used_is_not_stated():
 
 @pytest.mark.parametrize("operation", [each for each in THROUGH if each in IN_A_STEP], ids=lambda each: each.__name__)
 def test_no_operation_is_without_a_law(operation):
-    """A law added to `adjoints.THROUGH` is stated too; those of a loss alone are the rules of its own equations."""
+    """A law added to `pullbacks.THROUGH` is stated too; those of a loss alone are the rules of its own equations."""
     assert any(right.has(operation) for _, _, right, _ in LAWS)
 
 

@@ -1,1 +1,1 @@
-"""Code from a derivation: one folder for each language, and the templates that all of them fill in."""
+"""Code from a program: a folder per dialect, and the `templating` of their frames; README.md tells how to add one."""

@@ -1,1 +1,1 @@
-"""Proofs of a derivation and of its code against what did not produce them; `certificate` lists them."""
+"""Proofs of a derivation and of its code against independent evidence; `certificate` lists them."""

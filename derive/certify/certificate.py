@@ -1,15 +1,15 @@
-"""Proves a derivation against what did not produce it, and says so in a certificate.
+"""Proves a derivation against independent evidence, and records it in a certificate.
 
-| what                 | against                                                 | how exactly      | where        |
-|----------------------|---------------------------------------------------------|------------------|--------------|
-| every equation       | the steps for which what is in it is defined            | for T = 1 … 6    | `definedness` |
-| the gradient         | SymPy's `diff` of the nested loss, in a cell of numbers | symbolically     | `gradient`   |
-| every equation       | both sides on their own, derivatives taken numerically  | 30 digits        | `equations`  |
-| how often terms occur | the paths, walked one by one                           | exactly          | `paths`      |
-| the code             | the cell, interpreted, and its numerical derivatives    | 1e-12, relative  | `candidate`  |
+| what                  | against                                                   | how exactly     | where         |
+|-----------------------|-----------------------------------------------------------|-----------------|---------------|
+| every equation        | the steps at which its right-hand side is defined         | for T = 1 … 6   | `definedness` |
+| the gradient          | SymPy's `diff` of the nested loss, for a cell of numbers  | symbolically    | `gradient`    |
+| every equation        | both sides on their own, derivatives taken numerically    | 30 digits       | `equations`   |
+| how often terms occur | the paths, walked one by one                              | exactly         | `paths`       |
+| the code              | the cell, interpreted, and its directional derivatives    | 1e-12, relative | `candidate`   |
 
-The induction proofs are part of the derivation itself; it stops where one does not go through. Where one would be too
-large, both sides are compared at random points, and the certificate says of which.
+The induction proofs (closed form, forward mode) belong to the derivation itself, which stops if one fails. Where one
+would be too large, both sides are compared at random points instead, and the certificate lists these claims.
 """
 
 from __future__ import annotations

@@ -48,13 +48,14 @@ def check_repeats(derivation: Derivation) -> dict[str, Any]:
 
 
 def walk(cell: Cell, steps: int) -> Counter[Expr]:
-    """How many paths from the loss to a use of a weight go through each quantity; through the loss go all."""
+    """How many paths from the loss through a step to a use of a weight go through each quantity; all do the loss."""
     rights: dict[Expr, Expr] = {state[0]: value for state, value in cell.initial.items()}
     for step in range(1, steps + 1):
         rights |= right_hand_sides(cell, step, steps)
     rights[LOSS] = loss_of_steps(cell, steps)
     used = {left: [part for part in indexed_of(right) if part in rights] for left, right in rights.items()}
     ends = {left: [weight for weight in cell.parameters if right.has(weight)] for left, right in rights.items()}
+    ends[LOSS] = []
     found: Counter[Expr] = Counter()
     paths: list[tuple[Expr, ...]] = [(LOSS,)]
     while paths:

@@ -1,1 +1,1 @@
-"""The derivation for readers: LaTeX, a page, Markdown, and the figures."""
+"""The derivation for readers: LaTeX, a page, Markdown, figures; and the pages of the update rules."""

@@ -1,5 +1,5 @@
-"""What a user writes: quantities, operations, shapes, the description of a cell, and what an expression is worth.
+"""The language of cells: quantities, operations, functions, shapes, the description of a cell, values of expressions.
 
-It begins with `quantities`; `cell` says what a description can hold, `checks` what can be wrong with one. `evaluate`
-interprets expressions from the equations of the cell alone.
+Start at `quantities`; `cell` states what a description can hold, `checks` finds its mistakes. `evaluate` interprets
+expressions from the equations of the cell alone.
 """

@@ -117,7 +117,7 @@ def latest_note_of(expression: Expr) -> tuple[Expr, ...]:
     It is for what SymPy's functions hold: of `tanh(b + a)` SymPy hands out an earlier `tanh(a + b)`, if there was one,
     and of `tanh(-a)` it makes `-tanh(a)`.
     """
-    return _latest.get(_with_negative(expression), ())
+    return _latest.get(_with_negative(expression), ()) if isinstance(expression, Expr) else ()
 
 
 def _with_negative(expression: Expr) -> frozenset[Expr]:

@@ -1,6 +1,6 @@
 """The laws by which an adjoint flows back through rows and matrices: those of the operations that a cell has.
 
-None is written down here. `adjoints.pullback` makes each from its operation, as it makes the derivation itself.
+None is written down here: `pullbacks.pullback` derives each from its operation, as it does in the derivation itself.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""From a cell to its derivation: the stages in order.
+"""From a cell to its derivation: the stages, in order.
 
-| stage                     | in → out                | says                                                        |
+| stage                     | in → out                | derives                                                     |
 |---------------------------|-------------------------|-------------------------------------------------------------|
+| `symbols`                 | Cell → table            | the quantities of the cell, and other symbols that occur    |
 | `unroll.describe`         | Cell → Forward          | the cell's own equations, for every T                       |
-| `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T with T a number, and nested          |
-| `paths`, `repeating`      | equations → terms       | the chain rule written out, and what repeats in it          |
+| `unroll.unroll`           | Cell, T → equations     | the same for k = 1 … T where T is a number, and nested      |
+| `paths`, `repeating`      | equations → terms       | the chain rule written out, and the terms that repeat       |
+| `laws`                    | Cell → table            | the chain rule for rows and matrices, by operation          |
 | `recurrence`              | Forward → Backward      | the adjoint recurrence, the contributions, the gradients    |
-| `closed_form`             | Affine → equations      | s_T and its gradients without a recurrence, by induction    |
+| `closed_form`             | Affine → equations      | s_T and its gradients without recurrence, by induction      |
 | `curvature`               | closed form → equations | the Hessian, and which learning rates are stable            |
 | `descent`                 | gradients → equations   | the update                                                  |
-| `staging`                 | recurrence → Staged     | what need not wait for the step before or after             |
-| `one_pass`                | closed form → equations | loss and gradient from sums that read the data once         |
+| `staging`                 | recurrence → Staged     | the same gradient, with short loops: what need not wait     |
+| `one_pass`                | closed form → equations | loss and gradient from sums over the data, read once        |
 | `moments`                 | closed form → equations | the loss as a polynomial of the weights                     |
 | `forward_mode`            | recurrence → Tangents   | the derivatives of the states, carried along with them      |
 | `same_gradient`           | Tangents → equations    | the proof that they give the gradient of backpropagation    |

@@ -131,8 +131,8 @@ def write_terms(
 def count_products(cell: Cell, steps: int) -> dict[Expr, int]:
     """In how many products each adjoint would occur if the gradient were written out, and how many there are.
 
-    A product is a path from the loss to a use of a weight. Those through a quantity are all ways to it, each with all
-    ways on from it.
+    A product is a path from the loss through what the steps compute to a use of a weight; what the loss has of a weight
+    itself is none. Those through a quantity are all ways to it, each with all ways on from it.
 
     Returns:
         The number for each quantity at each step, and for the loss that of all products.
@@ -143,7 +143,7 @@ def count_products(cell: Cell, steps: int) -> dict[Expr, int]:
     rights[LOSS] = loss_of_steps(cell, steps)
     onwards: dict[Expr, int] = {}
     for left, right in rights.items():
-        uses = sum(right.has(weight) for weight in cell.parameters)
+        uses = 0 if left == LOSS else sum(right.has(weight) for weight in cell.parameters)
         onwards[left] = uses + sum(onwards.get(part, 0) for part in indexed_of(right))
     ways: Counter[Expr] = Counter({LOSS: 1})
     for left, right in reversed(rights.items()):

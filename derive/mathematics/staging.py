@@ -1,12 +1,12 @@
-"""What the fast code does differently: the same equations, with all that no step must wait for out of the loops.
+"""The equations of the fast code: the same as before, with everything taken out of the loops that need not wait.
 
-The derivation says which lines depend on which, so the passes are equations too, numbered and checked like the others:
+The derivation states which lines depend on which, so the passes are equations too, numbered and checked like the rest:
 
 | pass             | in → out                                                                                          |
 |------------------|---------------------------------------------------------------------------------------------------|
-| `keep_functions` | a function of a step that the way back needs again gets a name                                    |
-| `hoist`          | the part of a step that only the inputs decide is computed before the loop, for all steps at once |
-| `short_cut`      | an adjoint that one other adjoint uses, and nothing else, is put into that one                    |
+| `keep_functions` | a function of a step needed again in the backward pass gets a name                                |
+| `hoist`          | the part of a step that depends on the inputs alone is computed before the loop, for all steps    |
+| `short_cut`      | an adjoint used by one other adjoint, and by nothing else, is substituted into it                 |
 | `in_bulk`        | what multiplies an adjoint and is known after the forward pass is computed for many steps at once |
 """
 

@@ -1,1 +1,1 @@
-"""Update rules and the method of Levenberg and Marquardt, as equations."""
+"""Update rules and the Levenberg–Marquardt method, as equations."""

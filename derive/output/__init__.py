@@ -1,1 +1,1 @@
-"""The files of a cell and the way onto the disk: the command line, processes, and the notebook."""
+"""The output of derive: the modules and pages of a cell, files written whole, processes, command line, notebook."""

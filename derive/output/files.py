@@ -13,30 +13,20 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from ruff import find_ruff_bin
-
 from derive.backends.numpy.adapter import candidates_of
-from derive.backends.numpy.closed_form_code import print_closed_form
-from derive.backends.numpy.descent_code import print_descent
-from derive.backends.numpy.examples import print_example, print_task_example
-from derive.backends.numpy.jacobian_code import print_jacobian
-from derive.backends.numpy.moments_code import print_moments
-from derive.backends.numpy.network_code import network_of, print_network
-from derive.backends.numpy.network_fast_code import print_network_fast
+from derive.backends.numpy.network_code import network_of
 from derive.backends.templating import render
 from derive.certify.certificate import certify
 from derive.documents.figures import draw
 from derive.documents.html import print_html
 from derive.documents.markdown import print_markdown
 from derive.documents.tex import print_tex
-from derive.language.cell import Cell
 from derive.language.errors import DeriveError
-from derive.language.example import Example, TaskExample
 from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation, Figure
+from derive.output.modules import formatted, modules_of
 from derive.program.loading import load
 
-LINE_LENGTH = 120
 MARK = "`python -m derive`"
 """What the docstring of every folder that derive writes contains."""
 ASSETS = "assets/"
@@ -62,66 +52,26 @@ def files_of_cell(derivation: Derivation, report: Report = silent) -> dict[str, 
     """
     report("printing code")
     cell, module = derivation.cell, network_of(derivation).module
-    source = formatted(print_network(derivation))
-    others = {
-        name: formatted(text)
-        for name, text in (
-            ("closed_form.py", print_closed_form(derivation)),
-            ("moments.py", print_moments(derivation)),
-            ("descent.py", print_descent(derivation)),
-            ("jacobian.py", print_jacobian(derivation)),
-        )
-        if text is not None
-    }
-    fast = formatted(print_network_fast(derivation))
-    example = example_of(cell)
-    modules = {
-        "network.py": source,
-        **({"example.py": example} if example and cell.worked_example else {}),
-        **others,
-        "network_fast.py": fast,
-    }
+    modules = modules_of(derivation)
     certificate = certify(derivation, *candidates_of(derivation, modules), report)
     report("printing the derivation")
     texts = {
         "__init__.py": formatted(render("output/templates/cell_init.py.j2", {"cell": cell})),
-        "network.py": source,
-        "network_fast.py": fast,
-        **others,
+        **modules,
         "certificate.json": json.dumps(certificate, indent=1, ensure_ascii=False) + "\n",
         "derivation.tex": print_tex(derivation, module),
         "derivation.html": print_html(derivation, module),
         "derivation.md": print_markdown(derivation, module),
-        **({"example.py": example} if example else {}),
     }
     files = {f"{cell.name}/{name}": text.encode() for name, text in texts.items()}
     report("drawing figures")
-    network = load(source, cell.name)
+    network = load(modules["network.py"], cell.name)
     for section in derivation.sections:
         for entry in section.entries:
             if isinstance(entry, Figure):
                 for ending, content in draw(entry, derivation, network).items():
                     files[f"{cell.name}/figures/{entry.name}.{ending}"] = content
     return files
-
-
-def example_of(cell: Cell) -> str | None:
-    """The text of example.py, where the cell has an example."""
-    match cell.example:
-        case Example():
-            return formatted(print_example(cell, cell.example))
-        case TaskExample():
-            return formatted(print_task_example(cell, cell.example))
-    return None
-
-
-def formatted(source: str) -> str:
-    """Python source in the project's format, by ruff."""
-    command = [find_ruff_bin(), "format", "--isolated", "--line-length", str(LINE_LENGTH), "-"]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, encoding="utf-8")
-    if done.returncode != 0:
-        raise DeriveError(f"ruff cannot format a generated module: {done.stderr.strip()}")
-    return done.stdout
 
 
 def require_writable(folder: Path) -> None:

@@ -15,7 +15,7 @@ from derive.backends.numpy.methods import print_levenberg_marquardt, print_updat
 from derive.backends.templating import render
 from derive.documents.levenberg_marquardt_page import print_levenberg_marquardt_page
 from derive.documents.update_rules_page import print_optimizers_page
-from derive.output.files import formatted
+from derive.output.modules import formatted
 
 COMMANDS = {
     "train": "Training a derived network",

@@ -1,4 +1,4 @@
-"""From equations to a program: the one place where SymPy becomes nodes, and where the order of terms is fixed."""
+"""From equations to a program: the one place for turning SymPy into nodes, and for fixing the order of terms."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from derive.program.names import Namer
 from derive.program.nodes import (
     BATCH,
     Add,
+    Axis,
     Call,
     Constant,
     Dim,
@@ -71,11 +72,11 @@ ROLES = {
     LearningRate: Role.RATE,
 }
 STEPS = Size.of("T") + 1
-"""The rows of what has one for each step: row 0 is for the start."""
+"""The number of rows of a symbol with one per step: row 0 is for the start."""
 
 
 class Scope:
-    """The symbols of a module: what each quantity of a derivation is called in code.
+    """The symbols of a module: the name in code of each quantity of a derivation.
 
     Args:
         namer: Gives the names: those of the user's quantities and dimensions first, then all others.
@@ -206,7 +207,7 @@ class Scope:
 
 
 class Builder:
-    """Makes nodes of SymPy expressions.
+    """Turns SymPy expressions into nodes.
 
     Args:
         scope: What each quantity is called.
@@ -288,7 +289,7 @@ class Builder:
             case operations.BatchSum():
                 return self._batch_sum(expression.args[0])
             case operations.EntrySum():
-                return Reduce("sum", self.expression(expression.args[0]), (0,))
+                return self._entry_sum(expression)
             case operations.Softmax():
                 return RowWise("softmax", (self.expression(expression.args[0]),))
             case operations.OneHot():
@@ -346,12 +347,17 @@ class Builder:
         last = len(type_of(row).axes) - 1
         return Dot(row, other, ((last, 1 if matrix else 0),))
 
+    def _entry_sum(self, total: operations.EntrySum, *axes: Axis) -> Reduce:
+        """The sum of all entries of a row or a matrix, and over further axes."""
+        inside = self.expression(total.args[0])
+        return Reduce("sum", inside, (*range(len(type_of(inside).axes)), *axes))
+
     def _batch_sum(self, inside: Expr) -> Expression:
         """A sum over the sequences; of a product of two numbers of each it is a dot product."""
         if form_of(inside).shape:
             return Reduce("sum", self.expression(inside), (BATCH,))
         if isinstance(inside, operations.EntrySum):
-            return Reduce("sum", self.expression(inside.args[0]), (0, BATCH))
+            return self._entry_sum(inside, BATCH)
         is_square = isinstance(inside, Pow) and inside.exp == 2 and isinstance(inside.base, At | Quantity)
         factors = [inside.base] * 2 if is_square else self.order.factors(inside)
         if len(factors) == 2 and all(map(varies_by_sequence, factors)):

@@ -2,38 +2,41 @@
 
 This is the whole grammar:
 
-    module      Module(name, title, symbols, records, functions)
+    module      Module(name, title, functions, equations)               equations: the numbers of all of them
     function    Function(name, parameters, results, body, meaning)      parameters: symbols and records
-    record      Record(name, fields)                                    symbols that travel together: a trace
-    symbol      Symbol(name, type, role, steps, meaning)                steps: its rows, one per step; or none
+    record      Record(name, fields, unpacked)                          symbols that travel together: a trace
+    symbol      Symbol(name, type, role, steps, meaning, field)         steps: its rows, one per step; or none
     type        Type(axes, batch, label)                                batch: one value for each of the N sequences
-    size        Size: 3 H + 1, N, T; and a step: 0, k - 1, T
+    size        Size(terms, constant)                                   3 H + 1, N, T; and a step: 0, k - 1, T
 
     expression  Literal(value)            a fraction                    Constant(name)       pi, e
                 Dim(size)                 a size as a number            Ref(symbol, step)    a symbol, at a step
                 Call(function, args)      entry by entry: add, tanh     Dot(left, right, contracted)
-                Reduce(op, of, axes)      sum, mean, norm               RowWise(function, args)   softmax, one_hot, …
+                Reduce(op, of, axes)      sum, mean, max, norm          RowWise(function, args)   softmax, one_hot, …
                 Concat(parts, axis)       parts beside one another      Part(of, axis, first, size)
                 Compare(relation, left, right)                          Select(condition, then, otherwise)
                 Solve(matrix, right)      linear equations              Identity(size)
-                Transpose(of)             of a matrix of weights that is no factor of a Dot
+                Transpose(of)             of a matrix of weights that is no factor of a Dot itself
 
     statement   Let(target, value, of)    target = value                target: Ref, or Part of one
                 Add(target, value, of)    target += value
-                Fill(target, of)          target is an array of zeros
-                When(condition, body)
-                Loop(index, first, last, reverse, kind, body)           SCAN: a step waits for the last; ALL: none does
-                Run(function, arguments, results)
+                Fill(target, of)          an array of zeros
+                When(condition, body, of)
+                Loop(index, first, last, reverse, kind, body, of)       SCAN: each waits for the one before; ALL: none
+                Run(function, arguments, results, of)                   a call of a function of the module
 
-    storage     Buffer(name, type, role, rows, life)                    an array, and how long it lives
-                View(name, of, first, size, split)                      some of its entries under a name
-                Gemm(target, left, right, add, of)                      one matrix product into a place
-                Map(stores)                                             entrywise statements of one shape, fused
-                Pack(target, value, of)                                 what is made of the weights once per call
+    storage     Buffer(name, type, role, steps, life, meaning)          an array, and how long it keeps its values
+                View(name, of, first, size, split)                      rows of a buffer, perhaps in `split` blocks
+                Gemm(target, value, add, of)                            a Dot written to a place, or added to it
+                Map(stores, of)                                         entrywise statements of one shape, fused
+                Pack(target, value, of)                                 a buffer made of the weights once per call
 
-Every statement carries `of`, the numbers of the equations that it computes. Nodes are immutable, compare by value, hold
-neither SymPy nor text in any language, and know nothing of layout: `Dot` names the axes that it contracts, so x W, δ Wᵀ
-and hᵀ δ are one node. An axis is a position in `Type.axes`, or `BATCH`.
+    life        CALL: of the weights; WINDOW, BACKWARD: a row per step of a window, for both passes or the backward one;
+                BESIDE: the steps of a window side by side in one matrix; STEP: one step; TOTAL: a sum over all windows
+
+Every statement carries `of`, the numbers of the equations it computes. Nodes are immutable, compare by value, hold
+neither SymPy nor text in any language, and at the level of values know nothing of layout: `Dot` names the axes that it
+contracts, so x W, δ Wᵀ and hᵀ δ are one kind of node. An axis is a position in `Type.axes`, or `BATCH`.
 """
 
 from __future__ import annotations
@@ -53,12 +56,12 @@ Axis: TypeAlias = int
 
 @dataclass(frozen=True)
 class Type:
-    """What a value is made of.
+    """The shape and kind of a value.
 
     Attributes:
         axes: The sizes of its axes, the sequences aside: () a number, (H,) a row, (D, H) a matrix.
-        batch: Whether each sequence has its own.
-        label: Whether it is a whole number that names a class.
+        batch: Whether there is one value per sequence.
+        label: Whether the values are whole numbers, the names of classes.
     """
 
     axes: tuple[Size, ...] = ()
@@ -67,7 +70,7 @@ class Type:
 
 
 class Role(Enum):
-    """What a symbol is to the cell."""
+    """The part that a symbol plays in the cell."""
 
     PARAMETER = "parameter"
     INPUT = "input"
@@ -87,12 +90,12 @@ class Symbol:
     """A named value.
 
     Attributes:
-        name: Its name in code; a `Namer` keeps all apart.
-        type: What it is at one step, or for the whole sequence.
-        role: What it is to the cell.
-        steps: How many rows it has, where it has one for each step; row k is for step k.
+        name: Its name in code; a `Namer` keeps all names apart.
+        type: Its type at one step, or for the whole sequence.
+        role: Its part in the cell.
+        steps: The number of rows where it has one per step; row k is for step k.
         meaning: A few words.
-        field: What its quantity is called, by the user or in the derivation, and it is in a record.
+        field: Its name in a record: that of its quantity, from the user or the derivation.
     """
 
     name: str
@@ -105,12 +108,12 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Record:
-    """Symbols that travel together under one name: `parameters`, `trace`, `adjoints`.
+    """Symbols passed together under one name: `parameters`, `trace`, `adjoints`.
 
     Attributes:
         name: Its name in code.
         fields: The symbols; each is called by its `field` in the record.
-        unpacked: Whether a function gives its fields names of their own, or reads `record.field`.
+        unpacked: Whether a function gives its fields local names; otherwise it reads `record.field`.
     """
 
     name: str
@@ -149,7 +152,7 @@ class Dim:
 
 @dataclass(frozen=True)
 class Ref:
-    """A symbol; at a step where it has steps, and with no step all of its rows."""
+    """A symbol: the row of one step, or with no step all of its rows."""
 
     symbol: Symbol | Buffer | View
     step: Size | None = None
@@ -157,11 +160,11 @@ class Ref:
 
 @dataclass(frozen=True)
 class Call:
-    """A function, entry by entry; numbers and rows of weights are spread over what has more axes or sequences.
+    """A function applied entry by entry; operands with fewer axes, or without sequences, are spread over the others.
 
     Attributes:
         function: A name in `derive.language.functions`, or one of add, subtract, multiply, divide, power, negative.
-        args: What it is applied to.
+        args: Its operands.
     """
 
     function: str
@@ -170,7 +173,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Dot:
-    """A sum of products over pairs of axes; what is left has the left factor's axes, then the right one's."""
+    """A sum of products over pairs of axes; the axes left over are those of the left factor, then of the right one."""
 
     left: Expression
     right: Expression
@@ -196,7 +199,7 @@ class RowWise:
 
 @dataclass(frozen=True)
 class Concat:
-    """Parts beside one another along an axis; a number counts as a row of one entry."""
+    """Parts concatenated along an axis; a number counts as a row of one entry."""
 
     parts: tuple[Expression, ...]
     axis: Axis = 0
@@ -204,7 +207,7 @@ class Concat:
 
 @dataclass(frozen=True)
 class Part:
-    """The entries first, …, first + size - 1 along an axis; with no size the one at `first`, the axis gone."""
+    """The entries first, …, first + size - 1 along an axis; with no size the one at `first`, without that axis."""
 
     of: Expression
     axis: Axis
@@ -232,7 +235,7 @@ class Select:
 
 @dataclass(frozen=True)
 class Solve:
-    """The y with matrix · y = right."""
+    """The solution y of matrix · y = right."""
 
     matrix: Expression
     right: Expression
@@ -240,7 +243,7 @@ class Solve:
 
 @dataclass(frozen=True)
 class Identity:
-    """The matrix with 1 on its diagonal and 0 elsewhere."""
+    """The identity matrix of a size."""
 
     size: Size
 
@@ -271,7 +274,7 @@ Expression: TypeAlias = (
 )
 
 Equations: TypeAlias = tuple[int, ...]
-"""The numbers of the equations that a statement computes."""
+"""The numbers of the equations computed by a statement."""
 
 
 # --- statements ---
@@ -297,7 +300,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Fill:
-    """The target is an array of zeros, of all its rows where it has steps."""
+    """An array of zeros as target, with all of its rows where it has steps."""
 
     target: Ref
     of: Equations = ()
@@ -305,7 +308,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class When:
-    """The body where a condition holds."""
+    """A body run under a condition."""
 
     condition: Expression
     body: tuple[Statement, ...]
@@ -321,7 +324,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Loop:
-    """The body for index = first, …, last, both included; downwards where it is reversed; never where there is none."""
+    """A body run for index = first, …, last, both included; downwards if reversed; not at all if the range is empty."""
 
     index: str
     first: Size
@@ -358,7 +361,7 @@ class Life(Enum):
 
 @dataclass(frozen=True)
 class Buffer:
-    """An array that is made once and written again and again."""
+    """An array made once and overwritten many times."""
 
     name: str
     type: Type
@@ -370,7 +373,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class View:
-    """Entries first, …, first + size - 1 along axis 0 of a buffer; in `split` equal blocks where that is given."""
+    """Rows first, …, first + size - 1 along axis 0 of a buffer; in `split` equal blocks, where given."""
 
     name: str
     of: Buffer
@@ -381,7 +384,7 @@ class View:
 
 @dataclass(frozen=True)
 class Gemm:
-    """target = left · right, or target += left · right; the axes of `value` say which are contracted."""
+    """target = left · right, or target += left · right; `value` names the axes contracted."""
 
     target: Ref
     value: Dot
@@ -399,7 +402,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Pack:
-    """A buffer made of the weights once per call: transposed, stacked."""
+    """A buffer made of the weights once per call, transposed or stacked."""
 
     target: Ref
     value: Expression
@@ -415,9 +418,9 @@ class Function:
 
     Attributes:
         name: Its name in code.
-        parameters: What it takes: symbols and records.
-        results: What it returns.
-        body: What it does.
+        parameters: Symbols and records.
+        results: The same.
+        body: Its statements.
         meaning: A sentence.
     """
 
@@ -430,13 +433,13 @@ class Function:
 
 @dataclass(frozen=True)
 class Module:
-    """A program: everything that a printer prints.
+    """A program, complete for a printer.
 
     Attributes:
         name: Its name in code.
         title: Its name for readers.
         functions: In order of use.
-        equations: The numbers of the equations that it computes; no pass may lose one.
+        equations: The numbers of the equations it computes; no pass may lose one.
     """
 
     name: str

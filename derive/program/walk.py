@@ -1,4 +1,4 @@
-"""Walks over a program: its parts, what it reads and writes, and the one function that rewrites it."""
+"""Traversal of a program: its parts, its reads and writes, and the one function for rewriting."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ PARTS: dict[type[Any], tuple[str, ...]] = {
     Function: ("body",),
     Module: ("functions",),
 }
-"""Which fields of each node hold nodes, one or a tuple of them."""
+"""The fields of each node with nodes in them, single or in a tuple."""
 
 
 def _part_names(node: Node) -> tuple[str, ...]:
@@ -91,19 +91,19 @@ def parts(node: Node) -> Iterator[Node]:
 
 
 def every(node: Node) -> Iterator[Node]:
-    """A node and all below it, each before what is below it."""
+    """A node and all nodes below it, in preorder."""
     yield node
     for part in parts(node):
         yield from every(part)
 
 
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
-    """A node with every node in it replaced by what `change` makes of it, the innermost first.
+    """A copy of a node in which `change` has been applied to every node, the innermost first.
 
-    A node of which nothing changes is returned as it is.
+    A node in which nothing changes is returned as it is.
 
     Raises:
-        TypeError: A node is not known; no rewriting passes one by in silence.
+        TypeError: A node is unknown; no rewriting skips one silently.
     """
     changes: dict[str, Any] = {}
     for name in _part_names(node):
@@ -120,12 +120,12 @@ def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
 
 
 def substitute(node: Node, values: dict[Expression, Expression]) -> Node:
-    """A node with expressions put in for others."""
+    """A copy of a node with expressions substituted."""
     return rebuild(node, lambda each: values.get(cast(Expression, each), cast(Expression, each)))
 
 
 def at_step(node: Node, index: str, step: Size | int) -> Node:
-    """A node with a step put in for the index of a loop, in steps and sizes."""
+    """A copy of a node with a step substituted for the index of a loop, in steps and sizes."""
     values = {index: Size.of(step)}
 
     def change(each: Node) -> Node:
@@ -145,11 +145,11 @@ def at_step(node: Node, index: str, step: Size | int) -> Node:
 
 @dataclass(frozen=True)
 class Free:
-    """What statements use, each in order of first use.
+    """The free places, sizes and functions of statements, each in order of first use.
 
     Attributes:
-        read: What is read before it is written there.
-        written: What is written, wholly or at some steps.
+        read: The places read before they are written.
+        written: The places written, wholly or at some steps.
         sizes: The names of sizes.
         functions: The functions of entries and of rows.
     """
@@ -161,10 +161,10 @@ class Free:
 
 
 def free(body: Iterable[Node]) -> Free:
-    """What a body reads, writes and calls: the one answer to every question of what code needs.
+    """The reads, writes and calls of a body: the one source for whatever code needs around it.
 
-    A symbol with steps, written at one step and read at another, counts as read as well, unless it is filled first; so
-    does one that is written in a loop, which may have no steps, or in part, or under a condition, and read afterwards.
+    A symbol with steps, written at one step and read at another, counts as read too, unless it is filled first. So does
+    one written in part, under a condition, or in a loop (which may have no steps), and read afterwards.
     """
     read: dict[Place, None] = {}
     written: dict[Place, None] = {}
@@ -189,7 +189,7 @@ def free(body: Iterable[Node]) -> Free:
                 target(of, in_part=True)
 
     def within(node: Node) -> None:
-        """Looks into what may not be run: it writes nothing for certain."""
+        """Visits the body of a loop or condition; it may never run, so it writes nothing for certain."""
         before = set(whole)
         for part in parts(node):
             look(part)
@@ -267,13 +267,13 @@ def symbols_of(parameters: Iterable[Symbol | Record]) -> Iterator[Symbol]:
 
 
 def equations(node: Node) -> frozenset[int]:
-    """The numbers of the equations that a node computes."""
+    """The numbers of the equations computed by a node."""
     numbers = (getattr(each, "of", ()) for each in every(node))  # of a sum or a part, `of` is an expression
     return frozenset(number for each in numbers if isinstance(each, tuple) for number in each)
 
 
 def terms(expression: Expression) -> list[tuple[bool, Expression]]:
-    """The terms of a sum in order, each with whether it is subtracted."""
+    """The terms of a sum in order, each with a flag for subtraction."""
     match expression:
         case Call("add", (left, right)):
             return [*terms(left), *terms(right)]

@@ -1,10 +1,10 @@
-"""The trainer of derived networks, which `python -m derive` copies into every package that it writes.
+"""The trainer of derived networks, copied by `python -m derive` into every package it writes.
 
 folder     holds                                                         imports
 data       files, texts and tasks, read into sequences                   -
-run        the training loop, and what it learns by                      data
-report     what is said, drawn and written of a run                      data, run
+run        the training loop, its learners, the driver of network_fast   data
+report     messages, figures and files of a run                          data, run
 commands   train, check, gradients, moments_of: options and their run    data, run, report
 
-`errors`, `files` and `cells` beside the folders are for all of them. The trainer needs NumPy, and matplotlib to draw.
+`errors`, `files` and `cells` beside the folders serve all of them. The trainer needs NumPy, and matplotlib to draw.
 """

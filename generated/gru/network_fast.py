@@ -64,7 +64,7 @@ def arrays(sizes: Sizes) -> Arrays:
             "inputs": (2 * H,),
             "x": (D,),
             "zc_input": (H,),
-            "sums": (3 * H,),
+            "p": (H,),
             "gates": (2 * H,),
             "c": (H,),
             "y": (M,),
@@ -83,6 +83,7 @@ def arrays(sizes: Sizes) -> Arrays:
             "left_2": (H + 1,),
         },
         step={
+            "sums": (3 * H,),
             "zc": (H,),
             "spare_H": (H,),
         },
@@ -94,13 +95,14 @@ def arrays(sizes: Sizes) -> Arrays:
         },
         parts={
             "zr_to_zu": ("sums", H, 3 * H),
-            "p": ("sums", 0, H),
+            "p_product": ("sums", 0, H),
             "r": ("gates", 0, H),
             "u": ("gates", H, 2 * H),
             "slope_zc": ("slopes", 2 * H, 3 * H),
             "spare_slopes_slope_zc": ("spare_slopes", 2 * H, 3 * H),
-            "slope_zu": ("slopes", H, 2 * H),
+            "slope_zr_to_slope_zu": ("slopes", 0, 2 * H),
             "spare_slopes_slope_zu": ("spare_slopes", H, 2 * H),
+            "slope_zu": ("slopes", H, 2 * H),
             "slope_zr": ("slopes", 0, H),
             "delta_zu_to_delta_zc": ("deltas", 2 * H, 4 * H, 2),
             "slope_zu_to_slope_zc": ("slopes", H, 3 * H, 2),
@@ -148,8 +150,8 @@ def hoisted(weights: Names, window: Window) -> None:
     Wxr_to_Wxu_T, br_to_bu, Wxc_T, bxc = weights.Wxr_to_Wxu_T, weights.br_to_bu, weights.Wxc_T, weights.bxc
     x, inputs, zc_input = window.now.x, window.now.inputs, window.now.zc_input
     # (88) zr_input[k] = x[k] @ Wxr + br
-    # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     # (90) zu_input[k] = x[k] @ Wxu + bu
+    # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     np.matmul(Wxr_to_Wxu_T, x, inputs)
     add(inputs, br_to_bu, inputs)
     # (92) zc_input[k] = x[k] @ Wxc + bxc
@@ -161,29 +163,30 @@ def run(weights: Names, window: Window) -> None:
     """The recurrence."""
     Whc_to_Whu_T, bhc = weights.Whc_to_Whu_T, weights.bhc
     h, sums, zr_to_zu, inputs = window.rows.h, window.rows.sums, window.rows.zr_to_zu, window.rows.inputs
-    p, gates, r, zc = window.rows.p, window.rows.gates, window.rows.r, window.rows.zc
-    zc_input, c, u, spare_H = window.rows.zc_input, window.rows.c, window.rows.u, window.rows.spare_H
+    p_product, p, gates, r = window.rows.p_product, window.rows.p, window.rows.gates, window.rows.r
+    zc, zc_input, c, u = window.rows.zc, window.rows.zc_input, window.rows.c, window.rows.u
+    spare_H = window.rows.spare_H
     n = window.n
     for k in range(1, n + 1):
         # (4) p[k] = h[k - 1] @ Whc + bhc
         # (89) zr[k] = h[k - 1] @ Whr + zr_input[k]
-        # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         # (91) zu[k] = h[k - 1] @ Whu + zu_input[k]
-        Whc_to_Whu_T.dot(h[k - 1], sums[k])
-        add(zr_to_zu[k], inputs[k], zr_to_zu[k])
-        add(p[k], bhc, p[k])
+        # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        Whc_to_Whu_T.dot(h[k - 1], sums)
+        add(zr_to_zu, inputs[k], zr_to_zu)
+        add(p_product, bhc, p[k])
         # (5) r[k] = logistic(zr[k])
         # (6) u[k] = logistic(zu[k])
-        tanh(zr_to_zu[k], gates[k])
+        tanh(zr_to_zu, gates[k])
         multiply(gates[k], 0.5, gates[k])
         add(gates[k], 0.5, gates[k])
-        # (93) zc[k] = p[k] * r[k] + zc_input[k]
-        multiply(p[k], r[k], zc)
+        # (93) zc[k] = r[k] * p[k] + zc_input[k]
+        multiply(r[k], p[k], zc)
         add(zc, zc_input[k], zc)
         # (8) c[k] = np.tanh(zc[k])
         tanh(zc, c[k])
-        # (9) h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])
-        multiply(h[k - 1], u[k], h[k])
+        # (9) h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]
+        multiply(u[k], h[k - 1], h[k])
         subtract(1, u[k], spare_H)
         multiply(spare_H, c[k], spare_H)
         add(h[k], spare_H, h[k])
@@ -202,25 +205,23 @@ def finish(weights: Names, window: Window) -> None:
 
 def hoisted_back(weights: Names, window: Window) -> None:
     """What needs no adjoint of a later step, for all steps at once."""
-    c, slope_zc, u = window.now.c, window.now.slope_zc, window.now.u
-    spare_slopes_slope_zc, slope_zu = window.now.spare_slopes_slope_zc, window.now.slope_zu
-    spare_slopes_slope_zu, r, slope_zr = window.now.spare_slopes_slope_zu, window.now.r, window.now.slope_zr
-    p = window.now.p
+    u, slope_zc, c = window.now.u, window.now.slope_zc, window.now.c
+    spare_slopes_slope_zc, gates = window.now.spare_slopes_slope_zc, window.now.gates
+    slope_zr_to_slope_zu, spare_slopes_slope_zu = window.now.slope_zr_to_slope_zu, window.now.spare_slopes_slope_zu
+    slope_zu, slope_zr, p = window.now.slope_zu, window.now.slope_zr, window.now.p
     h_before = window.before.h
-    # (94) slope_zc[k] = (1 - c[k] ** 2) * (1 - u[k])
-    multiply(c, c, slope_zc)
-    subtract(1, slope_zc, slope_zc)
-    subtract(1, u, spare_slopes_slope_zc)
+    # (94) slope_zc[k] = (1 - u[k]) * (1 - c[k] ** 2)
+    subtract(1, u, slope_zc)
+    multiply(c, c, spare_slopes_slope_zc)
+    subtract(1, spare_slopes_slope_zc, spare_slopes_slope_zc)
     multiply(slope_zc, spare_slopes_slope_zc, slope_zc)
-    # (96) slope_zu[k] = (h[k - 1] - c[k]) * u[k] * (1 - u[k])
-    subtract(h_before, c, slope_zu)
-    subtract(1, u, spare_slopes_slope_zu)
+    # (96) slope_zu[k] = u[k] * (1 - u[k]) * (h[k - 1] - c[k])
+    # (98) slope_zr[k] = r[k] * (1 - r[k]) * p[k]
+    subtract(1, gates, slope_zr_to_slope_zu)
+    subtract(h_before, c, spare_slopes_slope_zu)
     multiply(slope_zu, spare_slopes_slope_zu, slope_zu)
-    multiply(slope_zu, u, slope_zu)
-    # (98) slope_zr[k] = p[k] * r[k] * (1 - r[k])
-    subtract(1, r, slope_zr)
+    multiply(slope_zr_to_slope_zu, gates, slope_zr_to_slope_zu)
     multiply(slope_zr, p, slope_zr)
-    multiply(slope_zr, r, slope_zr)
 
 
 def run_back(weights: Names, window: Window) -> None:
@@ -239,8 +240,8 @@ def run_back(weights: Names, window: Window) -> None:
         multiply(delta_y[n], 2 / N, delta_y[n])
         # (48) delta_h[T] = delta_y[T] @ Wy.T
         Wy.dot(delta_y[n], delta_h[n])
-        # (101) delta_zu[T] = delta_h[T] * slope_zu[T]
         # (100) delta_zc[T] = delta_h[T] * slope_zc[T]
+        # (101) delta_zu[T] = delta_h[T] * slope_zu[T]
         multiply(delta_h[n], slope_zu_to_slope_zc[n], delta_zu_to_delta_zc[n])
         # (53) delta_p[T] = delta_zc[T] * r[T]
         multiply(delta_zc[n], r[n], delta_p[n])
@@ -252,8 +253,8 @@ def run_back(weights: Names, window: Window) -> None:
         Whc_to_Whu.dot(delta_p_to_delta_zu[k + 1], delta_h[k])
         multiply(delta_h[k + 1], u[k + 1], spare_H)
         add(delta_h[k], spare_H, delta_h[k])
-        # (97) delta_zu[k] = delta_h[k] * slope_zu[k]
         # (95) delta_zc[k] = delta_h[k] * slope_zc[k]
+        # (97) delta_zu[k] = delta_h[k] * slope_zu[k]
         multiply(delta_h[k], slope_zu_to_slope_zc[k], delta_zu_to_delta_zc[k])
         # (61) delta_p[k] = delta_zc[k] * r[k]
         multiply(delta_zc[k], r[k], delta_p[k])

@@ -150,8 +150,8 @@ def hoisted(weights: Names, window: Window) -> None:
     Wxr_to_Wxu_T, br_to_bu, Wxc_T, bxc = weights.Wxr_to_Wxu_T, weights.br_to_bu, weights.Wxc_T, weights.bxc
     x, inputs, zc_input = window.now.x, window.now.inputs, window.now.zc_input
     # (86) zr_input[k] = x[k] @ Wxr + br
-    # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     # (88) zu_input[k] = x[k] @ Wxu + bu
+    # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     np.matmul(Wxr_to_Wxu_T, x, inputs)
     add(inputs, br_to_bu, inputs)
     # (90) zc_input[k] = x[k] @ Wxc + bxc
@@ -168,8 +168,8 @@ def run(weights: Names, window: Window) -> None:
     n = window.n
     for k in range(1, n + 1):
         # (87) zr[k] = h[k - 1] @ Whr + zr_input[k]
-        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         # (89) zu[k] = h[k - 1] @ Whu + zu_input[k]
+        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         Whr_to_Whu_T.dot(h[k - 1], sums)
         add(sums, inputs[k], sums)
         # (4) r[k] = logistic(zr[k])
@@ -177,15 +177,15 @@ def run(weights: Names, window: Window) -> None:
         tanh(sums, gates[k])
         multiply(gates[k], 0.5, gates[k])
         add(gates[k], 0.5, gates[k])
-        # (6) p[k] = h[k - 1] * r[k]
-        multiply(h[k - 1], r[k], p[k])
+        # (6) p[k] = r[k] * h[k - 1]
+        multiply(r[k], h[k - 1], p[k])
         # (91) zc[k] = p[k] @ Whc + zc_input[k]
         Whc_T.dot(p[k], zc)
         add(zc, zc_input[k], zc)
         # (8) c[k] = np.tanh(zc[k])
         tanh(zc, c[k])
-        # (9) h[k] = h[k - 1] * u[k] + c[k] * (1 - u[k])
-        multiply(h[k - 1], u[k], h[k])
+        # (9) h[k] = u[k] * h[k - 1] + (1 - u[k]) * c[k]
+        multiply(u[k], h[k - 1], h[k])
         subtract(1, u[k], spare_H)
         multiply(spare_H, c[k], spare_H)
         add(h[k], spare_H, h[k])
@@ -204,24 +204,24 @@ def finish(weights: Names, window: Window) -> None:
 
 def hoisted_back(weights: Names, window: Window) -> None:
     """What needs no adjoint of a later step, for all steps at once."""
-    c, slope_zc, u = window.now.c, window.now.slope_zc, window.now.u
+    u, slope_zc, c = window.now.u, window.now.slope_zc, window.now.c
     spare_slopes_slope_zc, slope_zu = window.now.spare_slopes_slope_zc, window.now.slope_zu
     spare_slopes_slope_zu, r, slope_zr = window.now.spare_slopes_slope_zu, window.now.r, window.now.slope_zr
     h_before = window.before.h
-    # (92) slope_zc[k] = (1 - c[k] ** 2) * (1 - u[k])
-    multiply(c, c, slope_zc)
-    subtract(1, slope_zc, slope_zc)
-    subtract(1, u, spare_slopes_slope_zc)
+    # (92) slope_zc[k] = (1 - u[k]) * (1 - c[k] ** 2)
+    subtract(1, u, slope_zc)
+    multiply(c, c, spare_slopes_slope_zc)
+    subtract(1, spare_slopes_slope_zc, spare_slopes_slope_zc)
     multiply(slope_zc, spare_slopes_slope_zc, slope_zc)
-    # (94) slope_zu[k] = (h[k - 1] - c[k]) * u[k] * (1 - u[k])
-    subtract(h_before, c, slope_zu)
-    subtract(1, u, spare_slopes_slope_zu)
+    # (94) slope_zu[k] = u[k] * (1 - u[k]) * (h[k - 1] - c[k])
+    subtract(1, u, slope_zu)
+    subtract(h_before, c, spare_slopes_slope_zu)
     multiply(slope_zu, spare_slopes_slope_zu, slope_zu)
     multiply(slope_zu, u, slope_zu)
-    # (96) slope_zr[k] = h[k - 1] * r[k] * (1 - r[k])
+    # (96) slope_zr[k] = r[k] * (1 - r[k]) * h[k - 1]
     subtract(1, r, slope_zr)
-    multiply(slope_zr, h_before, slope_zr)
     multiply(slope_zr, r, slope_zr)
+    multiply(slope_zr, h_before, slope_zr)
 
 
 def run_back(weights: Names, window: Window) -> None:

@@ -93,8 +93,8 @@ def arrays(sizes: Sizes) -> Arrays:
         parts={
             "i_to_o": ("gates", 0, 3 * H),
             "f": ("gates", H, 2 * H),
-            "g": ("gates", 3 * H, 4 * H),
             "i": ("gates", 0, H),
+            "g": ("gates", 3 * H, 4 * H),
             "o": ("gates", 2 * H, 3 * H),
             "slope_zo": ("slopes", 3 * H, 4 * H),
             "slope_zg": ("slopes", 2 * H, 3 * H),
@@ -143,10 +143,10 @@ def hoisted(weights: Names, window: Window) -> None:
     Wxi_to_Wxg_T, bi_to_bg = weights.Wxi_to_Wxg_T, weights.bi_to_bg
     x, inputs = window.now.x, window.now.inputs
     # (108) zi_input[k] = x[k] @ Wxi + bi
-    # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     # (110) zf_input[k] = x[k] @ Wxf + bf
-    # (114) zo_input[k] = x[k] @ Wxo + bo
     # (112) zg_input[k] = x[k] @ Wxg + bg
+    # (114) zo_input[k] = x[k] @ Wxo + bo
+    # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
     np.matmul(Wxi_to_Wxg_T, x, inputs)
     add(inputs, bi_to_bg, inputs)
 
@@ -155,27 +155,27 @@ def run(weights: Names, window: Window) -> None:
     """The recurrence."""
     Whi_to_Whg_T = weights.Whi_to_Whg_T
     h, sums, inputs, gates = window.rows.h, window.rows.sums, window.rows.inputs, window.rows.gates
-    i_to_o, c, f, g, i = window.rows.i_to_o, window.rows.c, window.rows.f, window.rows.g, window.rows.i
+    i_to_o, f, c, i, g = window.rows.i_to_o, window.rows.f, window.rows.c, window.rows.i, window.rows.g
     spare_H, tanh_c, o = window.rows.spare_H, window.rows.tanh_c, window.rows.o
     n = window.n
     for k in range(1, n + 1):
         # (109) zi[k] = h[k - 1] @ Whi + zi_input[k]
-        # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         # (111) zf[k] = h[k - 1] @ Whf + zf_input[k]
-        # (115) zo[k] = h[k - 1] @ Who + zo_input[k]
         # (113) zg[k] = h[k - 1] @ Whg + zg_input[k]
+        # (115) zo[k] = h[k - 1] @ Who + zo_input[k]
+        # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         Whi_to_Whg_T.dot(h[k - 1], sums)
         add(sums, inputs[k], sums)
         # (7) i[k] = logistic(zi[k])
         # (8) f[k] = logistic(zf[k])
-        # (10) o[k] = logistic(zo[k])
         # (9) g[k] = np.tanh(zg[k])
+        # (10) o[k] = logistic(zo[k])
         tanh(sums, gates[k])
         multiply(i_to_o[k], 0.5, i_to_o[k])
         add(i_to_o[k], 0.5, i_to_o[k])
-        # (11) c[k] = c[k - 1] * f[k] + g[k] * i[k]
-        multiply(c[k - 1], f[k], c[k])
-        multiply(g[k], i[k], spare_H)
+        # (11) c[k] = f[k] * c[k - 1] + i[k] * g[k]
+        multiply(f[k], c[k - 1], c[k])
+        multiply(i[k], g[k], spare_H)
         add(c[k], spare_H, c[k])
         # (107) tanh_c[k] = np.tanh(c[k])
         tanh(c[k], tanh_c[k])
@@ -198,14 +198,14 @@ def hoisted_back(weights: Names, window: Window) -> None:
     """What needs no adjoint of a later step, for all steps at once."""
     tanh_c, slope_c, o, slope_zo = window.now.tanh_c, window.now.slope_c, window.now.o, window.now.slope_zo
     g, slope_zg, i, i_to_f = window.now.g, window.now.slope_zg, window.now.i, window.now.i_to_f
-    slope_zi_to_slope_zf, slope_zf, f = window.now.slope_zi_to_slope_zf, window.now.slope_zf, window.now.f
+    slope_zi_to_slope_zf, slope_zf = window.now.slope_zi_to_slope_zf, window.now.slope_zf
     slope_zi = window.now.slope_zi
     c_before = window.before.c
     # (117) slope_c[k] = o[k] * (1 - tanh_c[k] ** 2)
     multiply(tanh_c, tanh_c, slope_c)
     subtract(1, slope_c, slope_c)
     multiply(slope_c, o, slope_c)
-    # (119) slope_zo[k] = o[k] * tanh_c[k] * (1 - o[k])
+    # (119) slope_zo[k] = o[k] * (1 - o[k]) * tanh_c[k]
     subtract(1, o, slope_zo)
     multiply(slope_zo, o, slope_zo)
     multiply(slope_zo, tanh_c, slope_zo)
@@ -213,13 +213,12 @@ def hoisted_back(weights: Names, window: Window) -> None:
     multiply(g, g, slope_zg)
     subtract(1, slope_zg, slope_zg)
     multiply(slope_zg, i, slope_zg)
-    # (125) slope_zi[k] = g[k] * i[k] * (1 - i[k])
-    # (123) slope_zf[k] = c[k - 1] * f[k] * (1 - f[k])
+    # (123) slope_zf[k] = f[k] * (1 - f[k]) * c[k - 1]
+    # (125) slope_zi[k] = i[k] * (1 - i[k]) * g[k]
     subtract(1, i_to_f, slope_zi_to_slope_zf)
+    multiply(slope_zi_to_slope_zf, i_to_f, slope_zi_to_slope_zf)
     multiply(slope_zf, c_before, slope_zf)
-    multiply(slope_zf, f, slope_zf)
     multiply(slope_zi, g, slope_zi)
-    multiply(slope_zi, i, slope_zi)
 
 
 def run_back(weights: Names, window: Window) -> None:
@@ -241,9 +240,9 @@ def run_back(weights: Names, window: Window) -> None:
         multiply(delta_h, slope_c[n], delta_c[n])
         # (128) delta_zo[T] = delta_h[T] * slope_zo[T]
         multiply(delta_h, slope_zo[n], delta_zo[n])
-        # (131) delta_zi[T] = delta_c[T] * slope_zi[T]
-        # (130) delta_zf[T] = delta_c[T] * slope_zf[T]
         # (129) delta_zg[T] = delta_c[T] * slope_zg[T]
+        # (130) delta_zf[T] = delta_c[T] * slope_zf[T]
+        # (131) delta_zi[T] = delta_c[T] * slope_zi[T]
         multiply(delta_c[n], slope_zi_to_slope_zg[n], delta_zi_to_delta_zg[n])
     for k in range(n - last, 0, -1):
         # (69) delta_h[k] = delta_zf[k + 1] @ Whf.T + delta_zg[k + 1] @ Whg.T + delta_zi[k + 1] @ Whi.T
@@ -255,9 +254,9 @@ def run_back(weights: Names, window: Window) -> None:
         add(delta_c[k], spare_H, delta_c[k])
         # (120) delta_zo[k] = delta_h[k] * slope_zo[k]
         multiply(delta_h, slope_zo[k], delta_zo[k])
-        # (126) delta_zi[k] = delta_c[k] * slope_zi[k]
-        # (124) delta_zf[k] = delta_c[k] * slope_zf[k]
         # (122) delta_zg[k] = delta_c[k] * slope_zg[k]
+        # (124) delta_zf[k] = delta_c[k] * slope_zf[k]
+        # (126) delta_zi[k] = delta_c[k] * slope_zi[k]
         multiply(delta_c[k], slope_zi_to_slope_zg[k], delta_zi_to_delta_zg[k])
 
 

@@ -162,8 +162,8 @@ def hoisted(weights: Names, window: Window) -> None:
     x, inputs = window.now.x, window.now.inputs
     # (114) zi_input[k] = x[k] @ Wxi + bi
     # (116) zf_input[k] = x[k] @ Wxf + bf
-    # (120) zo_input[k] = x[k] @ Wxo + bo
     # (118) zg_input[k] = x[k] @ Wxg + bg
+    # (120) zo_input[k] = x[k] @ Wxo + bo
     np.matmul(Wxi_to_Wxg_T, x, inputs)
     add(inputs, bi_to_bg, inputs)
 
@@ -180,27 +180,27 @@ def run(weights: Names, window: Window) -> None:
     tanh_c = window.rows.tanh_c
     n = window.n
     for k in range(1, n + 1):
-        # (115) zi[k] = h[k - 1] @ Whi + c[k - 1] * pi + zi_input[k]
-        # (117) zf[k] = h[k - 1] @ Whf + c[k - 1] * pf + zf_input[k]
-        # (121) zo[k] = h[k - 1] @ Who + c[k] * po + zo_input[k]
+        # (115) zi[k] = h[k - 1] @ Whi + zi_input[k] + pi * c[k - 1]
+        # (117) zf[k] = h[k - 1] @ Whf + zf_input[k] + pf * c[k - 1]
         # (119) zg[k] = h[k - 1] @ Whg + zg_input[k]
+        # (121) zo[k] = h[k - 1] @ Who + zo_input[k] + po * c[k]
         Whi_to_Whg_T.dot(h[k - 1], sums)
         multiply(c[k - 1], pi_to_pf.reshape(2, -1, 1), spare_sums_zi_to_spare_sums_zf)
         add(zi_to_zf, spare_sums_zi_to_spare_sums_zf_2, zi_to_zf)
         add(zi_to_zf, zi_input_to_zf_input[k], zi_to_zf)
         add(zg, zg_input[k], zg)
         # (6) i[k] = logistic(zi[k])
-        # (140) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         # (7) f[k] = logistic(zf[k])
+        # (140) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
         multiply(zi_to_zf, 0.5, i_to_f[k])
         tanh(i_to_f[k], i_to_f[k])
         multiply(i_to_f[k], 0.5, i_to_f[k])
         add(i_to_f[k], 0.5, i_to_f[k])
         # (8) g[k] = np.tanh(zg[k])
         tanh(zg, g[k])
-        # (9) c[k] = c[k - 1] * f[k] + g[k] * i[k]
-        multiply(c[k - 1], f[k], c[k])
-        multiply(g[k], i[k], spare_H)
+        # (9) c[k] = f[k] * c[k - 1] + i[k] * g[k]
+        multiply(f[k], c[k - 1], c[k])
+        multiply(i[k], g[k], spare_H)
         add(c[k], spare_H, c[k])
         multiply(c[k], po, spare_sums_zo)
         add(zo, spare_sums_zo, zo)
@@ -231,10 +231,10 @@ def hoisted_back(weights: Names, window: Window) -> None:
     """What needs no adjoint of a later step, for all steps at once."""
     o, slope_zo, tanh_c, slope_c = window.now.o, window.now.slope_zo, window.now.tanh_c, window.now.slope_c
     g, slope_zg, i, i_to_f = window.now.g, window.now.slope_zg, window.now.i, window.now.i_to_f
-    slope_zi_to_slope_zf, slope_zf, f = window.now.slope_zi_to_slope_zf, window.now.slope_zf, window.now.f
+    slope_zi_to_slope_zf, slope_zf = window.now.slope_zi_to_slope_zf, window.now.slope_zf
     slope_zi = window.now.slope_zi
     c_before = window.before.c
-    # (123) slope_zo[k] = o[k] * tanh_c[k] * (1 - o[k])
+    # (123) slope_zo[k] = o[k] * (1 - o[k]) * tanh_c[k]
     subtract(1, o, slope_zo)
     multiply(slope_zo, o, slope_zo)
     multiply(slope_zo, tanh_c, slope_zo)
@@ -246,13 +246,12 @@ def hoisted_back(weights: Names, window: Window) -> None:
     multiply(g, g, slope_zg)
     subtract(1, slope_zg, slope_zg)
     multiply(slope_zg, i, slope_zg)
-    # (131) slope_zi[k] = g[k] * i[k] * (1 - i[k])
-    # (129) slope_zf[k] = c[k - 1] * f[k] * (1 - f[k])
+    # (129) slope_zf[k] = f[k] * (1 - f[k]) * c[k - 1]
+    # (131) slope_zi[k] = i[k] * (1 - i[k]) * g[k]
     subtract(1, i_to_f, slope_zi_to_slope_zf)
+    multiply(slope_zi_to_slope_zf, i_to_f, slope_zi_to_slope_zf)
     multiply(slope_zf, c_before, slope_zf)
-    multiply(slope_zf, f, slope_zf)
     multiply(slope_zi, g, slope_zi)
-    multiply(slope_zi, i, slope_zi)
 
 
 def run_back(weights: Names, window: Window) -> None:
@@ -277,9 +276,9 @@ def run_back(weights: Names, window: Window) -> None:
         multiply(delta_h, slope_c[n], delta_c[n])
         multiply(delta_zo[n], po, spare_H)
         add(delta_c[n], spare_H, delta_c[n])
-        # (137) delta_zi[T] = delta_c[T] * slope_zi[T]
-        # (136) delta_zf[T] = delta_c[T] * slope_zf[T]
         # (135) delta_zg[T] = delta_c[T] * slope_zg[T]
+        # (136) delta_zf[T] = delta_c[T] * slope_zf[T]
+        # (137) delta_zi[T] = delta_c[T] * slope_zi[T]
         multiply(delta_c[n], slope_zi_to_slope_zg[n], delta_zi_to_delta_zg[n])
     for k in range(n - last, 0, -1):
         # (69) delta_h[k] = delta_zf[k + 1] @ Whf.T + delta_zg[k + 1] @ Whg.T + delta_zi[k + 1] @ Whi.T
@@ -298,9 +297,9 @@ def run_back(weights: Names, window: Window) -> None:
         add(delta_c[k], spare_H, delta_c[k])
         multiply(delta_zo[k], po, spare_H)
         add(delta_c[k], spare_H, delta_c[k])
-        # (132) delta_zi[k] = delta_c[k] * slope_zi[k]
-        # (130) delta_zf[k] = delta_c[k] * slope_zf[k]
         # (128) delta_zg[k] = delta_c[k] * slope_zg[k]
+        # (130) delta_zf[k] = delta_c[k] * slope_zf[k]
+        # (132) delta_zi[k] = delta_c[k] * slope_zi[k]
         multiply(delta_c[k], slope_zi_to_slope_zg[k], delta_zi_to_delta_zg[k])
 
 

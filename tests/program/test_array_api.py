@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from derive import derive
 from derive.backends.array_api.network_code import print_network_array_api
 from derive.backends.array_api.printer import ArrayApiPrinter
 from derive.backends.numpy.network_code import print_network
 from derive.cells import character_model, linear, lstm
+from derive.mathematics.pipeline import write_derivation
 from derive.program.loading import load_package
 from derive.program.nodes import Add, Call, Let, Literal, Ref, Role, Symbol, Type
 from derive.program.sizes import Size
@@ -19,7 +19,7 @@ CELLS = {module.cell.name: module.cell for module in (linear, lstm, character_mo
 @pytest.fixture(scope="module", params=CELLS)
 def modules(request):
     cell = CELLS[request.param]
-    derivation = derive(cell)
+    derivation = write_derivation(cell)
     sources = {
         "network.py": print_network(derivation),
         "network_array_api.py": print_network_array_api(derivation),

@@ -249,14 +249,6 @@ def data(savez: Callable[..., Path]) -> Path:
     return savez(X=X, t=X.sum(axis=1))
 
 
-@pytest.fixture(autouse=True)
-def hears_ctrl_c() -> Iterator[None]:
-    """A test run in the background ignores Ctrl-C, and a trainer in its process would too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> Callable[[str], tuple[list[Any], dict[str, Path]]]:
     """Where a run writes its weights, its checkpoint and its log."""

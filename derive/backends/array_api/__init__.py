@@ -1,1 +1,1 @@
-"""NumPy's dialect for any library of the array API standard: arrays are never written into."""
+"""The dialect for any library of the array API standard: NumPy's, except that no array is written to."""

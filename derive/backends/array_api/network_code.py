@@ -11,7 +11,12 @@ from derive.program.network import Network, network
 from derive.program.nodes import Role, Symbol
 from derive.program.walk import Free, free
 
-FIXED = frozenset(["xp", "zeros", "steps_of", "Any", "TypeAlias", "annotations", "Array", "Parameters", *HELPERS])
+FIXED = frozenset(
+    [
+        *("xp", "zeros", "steps_of", "functools", "partial", "Any", "TypeAlias", "annotations", "Array", "Parameters"),
+        *HELPERS,
+    ]
+)
 """What the module needs for itself."""
 PASSES = ("forward", "loss_of", "backward", "sum_over_time")
 

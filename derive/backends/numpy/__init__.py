@@ -1,1 +1,1 @@
-"""The NumPy modules: `network.py`, `network_fast.py`, those without a recurrence, and the update rules."""
+"""The NumPy modules: printers, a frame per module, update rules, `lambdify`, and the adapter for the certificate."""

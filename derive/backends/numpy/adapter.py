@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from derive.backends.numpy.lambdified import Lambdified
 from derive.certify.candidate import Candidate, Claim, Descent, output_of
 from derive.language.cell import Cell
 from derive.language.operations import Total
 from derive.mathematics.derivation import Derivation
 from derive.program.loading import load_package
 
-NETWORK, FAST, MOMENTS, JACOBIAN, DESCENT = (
-    f"{name}.py" for name in ("network", "network_fast", "moments", "jacobian", "descent")
+NETWORK, FAST, MOMENTS, JACOBIAN, DESCENT, EXAMPLE = (
+    f"{name}.py" for name in ("network", "network_fast", "moments", "jacobian", "descent", "example")
 )
 WINDOWS = (None, 1)
 """How many bytes a window may have: as many as it has unless told, and so few that windows are as short as can be."""
@@ -24,13 +25,15 @@ WINDOWS = (None, 1)
 def candidates_of(
     derivation: Derivation, sources: Mapping[str, str]
 ) -> tuple[tuple[Candidate, ...], tuple[Descent, ...]]:
-    """The generated modules of a cell, run from their texts.
+    """The generated modules of a cell, run from their texts, and the functions in memory.
 
     Args:
         derivation: What they were printed from.
         sources: Their texts by file name, network.py first, each after those that it imports.
     """
-    modules = load_package(sources, derivation.cell.name)
+    # The example of a task names the trainer, which is in no cell's folder; nothing here needs it.
+    needed = {name: text for name, text in sources.items() if name != EXAMPLE or derivation.cell.worked_example}
+    modules = load_package(needed, derivation.cell.name)
     network = modules[NETWORK]
     candidates: list[Candidate] = []
     descents = []
@@ -44,13 +47,14 @@ def candidates_of(
         elif name == JACOBIAN:
             candidates.append(jacobian_candidate(derivation, network, module))
         elif name == DESCENT:
-            descents.append(Descent(name, modules["example.py"].START, module.descend))
+            descents.append(Descent(name, modules[EXAMPLE].START, module.descend))
         elif hasattr(module, "value_and_gradient"):
             candidates.append(plain_candidate(name, network, module))
+    candidates.append(network_candidate(derivation.cell, Lambdified(derivation, network), "lambdify"))
     return tuple(candidates), tuple(descents)
 
 
-def network_candidate(cell: Cell, network: Any) -> Candidate:
+def network_candidate(cell: Cell, network: Any, name: str = NETWORK) -> Candidate:
     """network.py, or what has its functions."""
 
     def descend(weights: Sequence[Any], gradient: Sequence[Any], rates: Sequence[float]) -> Sequence[Any]:
@@ -58,7 +62,7 @@ def network_candidate(cell: Cell, network: Any) -> Candidate:
         return updated
 
     return Candidate(
-        NETWORK,
+        name,
         with_parameters(network, network.value_and_gradient),
         with_parameters(network, network.loss),
         descend,
@@ -67,8 +71,9 @@ def network_candidate(cell: Cell, network: Any) -> Candidate:
 
 
 def plain_candidate(name: str, network: Any, module: Any) -> Candidate:
-    """A module with `loss` and `value_and_gradient`."""
-    both, loss = (with_parameters(network, function) for function in (module.value_and_gradient, module.loss))
+    """A module with `value_and_gradient`, and perhaps with `loss`."""
+    both = with_parameters(network, module.value_and_gradient)
+    loss = with_parameters(network, module.loss) if hasattr(module, "loss") else lambda *data: both(*data)[0]
     return Candidate(name, both, loss)
 
 

@@ -183,7 +183,7 @@ class FastPrinter(Printer):
     def _say(self, of: Equations) -> list[str]:
         """The equations of a statement as comments, each where it is computed first."""
         lines: list[str] = []
-        for number in of:
+        for number in sorted(of):
             if number not in self._said:
                 self._said.add(number)
                 text = f"({number}) {self._comments[number]}"

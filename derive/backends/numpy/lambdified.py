@@ -20,7 +20,6 @@ from derive.program.nodes import Call, Expression, Literal, Module, Record
 from derive.program.types import type_of
 
 OPERATIONS: Mapping[str, Callable[..., Expr]] = {
-    **{name: function for function, name in FUNCTIONS.items()},
     "add": Add,
     "subtract": lambda left, right: Add(left, Mul(-1, right)),
     "multiply": Mul,
@@ -29,7 +28,7 @@ OPERATIONS: Mapping[str, Callable[..., Expr]] = {
     "negative": lambda inner: Mul(-1, inner),
     "sqrt": sqrt,
 }
-"""What SymPy has for each entrywise function of a program."""
+"""What SymPy has for each operation of a program; `FUNCTIONS` has the functions."""
 
 
 class Compiled(Interpreter):
@@ -77,10 +76,16 @@ class Formula:
     def _formula(self, expression: Expression, names: dict[Expression, Dummy]) -> Expr:
         match expression:
             case Call(function, args):
-                return OPERATIONS[function](*(self._formula(each, names) for each in args))
+                operands = [self._formula(each, names) for each in args]
+                return (OPERATIONS.get(function) or function_named(function))(*operands)
             case Literal(value):
                 return Rational(value.numerator, value.denominator)
         return names.setdefault(expression, Dummy())
+
+
+def function_named(name: str) -> Callable[..., Expr]:
+    """SymPy's function of a name."""
+    return next(function for function, known in FUNCTIONS.items() if known == name)
 
 
 class Lambdified:
@@ -91,12 +96,13 @@ class Lambdified:
 
     Args:
         derivation: What to run.
+        module: Its network.py, where that has been loaded already.
     """
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derivation, module: Any = None) -> None:
         self._cell, self._network = derivation.cell, network_of(derivation)
         # The records and the checks of what a caller passes are the module's own; the calculation is not.
-        self._module = load(print_network(derivation), derivation.cell.name)
+        self._module = module or load(print_network(derivation), derivation.cell.name)
         self.Parameters = self._module.Parameters
         self._formulas: dict[Call, Formula] = {}
 

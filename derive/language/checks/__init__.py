@@ -1,1 +1,1 @@
-"""What can be wrong with the description of a cell, each mistake with its cure."""
+"""Checks of the description of a cell, one line for each mistake, with its cure."""

@@ -12,8 +12,8 @@ from derive.language.checks.example import check_example, check_landscape
 from derive.language.checks.loss import check_loss
 from derive.language.description import Description
 from derive.language.errors import CellError, Wrong
-from derive.language.names import RESERVED_FILES, RESERVED_FOR_NUMBERS, RESERVED_LATEX, is_reserved, name_of_tangent
-from derive.language.quantities import Dimension, Label, Parameter, Product, Quantity, Target, atoms_of, quantity_of
+from derive.language.names import RESERVED_FILES, RESERVED_FOR_NUMBERS, RESERVED_LATEX, RESERVED_SIZES
+from derive.language.quantities import Dimension, Label, Parameter, Product, Quantity, atoms_of, quantity_of
 from derive.language.shapes import Form, ShapeError, form_of
 
 
@@ -68,7 +68,6 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
     for quantity in quantities:
         _check_shape(quantity, wrong)
     rows = any(quantity.dimensions for quantity in quantities)
-    tangents = {name_of_tangent(each.name, weight.name) for each in quantities for weight in quantities}
     seen: dict[str, Quantity] = {}
     seen_latex: dict[str, Quantity] = {}
     for quantity in quantities:
@@ -76,10 +75,6 @@ def _check_quantities(quantities: tuple[Quantity, ...], wrong: Wrong) -> None:
         if quantity.name.startswith("_"):
             wrong(where, "its name begins with _", "begin it with a letter")
         _check_name(quantity.name, where, wrong)
-        if quantity.name == "t" and not isinstance(quantity, Target):
-            wrong(where, "the generated code calls the targets t", "call it t1 or the like")
-        if is_reserved(quantity.name) or quantity.name in tangents:
-            wrong(where, "the generated code uses this name itself", f"call it {quantity.name}1 or the like")
         if quantity.name in seen:
             wrong(where, "two quantities have this name", "give each its own")
         if quantity.latex in seen_latex:
@@ -113,8 +108,9 @@ def _check_shapes(cell: Description, wrong: Wrong) -> None:
             wrong(
                 f"dimension {dimension}", "neither a weight nor the input has it", "give it to one, or write a number"
             )
-        if not dimension.name.isidentifier() or dimension.name in names | {"t"} or is_reserved(dimension.name):
-            wrong(f"dimension {dimension}", "its name is no identifier, or is taken", "choose another capital letter")
+        _check_name(dimension.name, f"dimension {dimension}", wrong)
+        if dimension.name in names | RESERVED_SIZES:
+            wrong(f"dimension {dimension}", "its name is taken", "choose another capital letter")
     for equation in cell.equations:
         left, right = equation.lhs, sympify(equation.rhs)
         where = f"equation {left} = {right}"

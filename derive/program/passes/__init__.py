@@ -1,1 +1,13 @@
-"""Rewritings of a program, module to module: they change order, memory and form, and never what is computed."""
+"""Rewritings of a program, from module to module: they change order, memory and form, but not the result.
+
+pass                       level     does
+sums.with_split_sums       value     adds each term of a gradient by itself
+tanh.with_tanh             value     writes σ as ½ + ½ tanh, by an equation of the derivation; ½ joins the weights
+windows.in_windows         value     turns a loop over all steps into one over a window; a single step into a condition
+layout.laid_out            storage   gives every value a place, by its lifetime; stacks values for common products
+sums.with_collected_sums   storage   makes one product for all gradients with common factors
+linearise.linearised       storage   splits expressions into single operations, each into a place; packs the weights
+merge.merged               storage   joins like operations on neighbouring rows
+
+`views` names parts of buffers for them. `program.fast` runs them in this order, and verifies the program after each.
+"""

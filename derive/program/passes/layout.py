@@ -1,4 +1,4 @@
-"""Gives every value a place: arrays that are made once, and what is stacked so that its products are one.
+"""Gives every value a place in arrays made once, and stacks values for common products.
 
 Stacked values are blocks of rows of one buffer, and each is a view of it. Stacked are
 
@@ -10,7 +10,7 @@ Stacked values are blocks of rows of one buffer, and each is a view of it. Stack
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from derive.program.nodes import (
@@ -35,7 +35,7 @@ from derive.program.nodes import (
     When,
 )
 from derive.program.sizes import Size
-from derive.program.walk import Node, every, rebuild, terms
+from derive.program.walk import Node, every, rebuild, terms, total
 
 FORWARD = ("start", "hoisted", "run", "outputs", "finish")
 """The functions whose results the backward pass reads."""
@@ -48,6 +48,12 @@ def laid_out(module: Module, name: Callable[[str], str]) -> Module:
         module: For one window.
         name: Gives a free name.
     """
+    planner = _Planner(module)
+    for stem, members in planner.stacks():
+        if stem == "sums" and len({planner.life[member] for member in members}) > 1:
+            for member in members:
+                if planner.life[member] is not Life.STEP:
+                    module = _with_product_apart(module, member, name)
     planner = _Planner(module)
     places: dict[Symbol, Buffer | View] = {}
     for stem, members in planner.stacks():
@@ -75,6 +81,31 @@ def laid_out(module: Module, name: Callable[[str], str]) -> Module:
         return node
 
     return cast(Module, rebuild(module, change))
+
+
+def _with_product_apart(module: Module, kept: Symbol, name: Callable[[str], str]) -> Module:
+    """The program with the product in a kept sum by itself, so that it can be stacked with those of other sums."""
+    product = Symbol(name(f"{kept.name}_product"), kept.type, Role.LOCAL, kept.steps)
+
+    def split(statement: Statement) -> tuple[Statement, ...]:
+        if isinstance(statement, Loop) and statement.kind is Kind.SCAN:
+            return (replace(statement, body=tuple(part for each in statement.body for part in split(each))),)
+        if isinstance(statement, Let) and isinstance(statement.target, Ref) and statement.target.symbol == kept:
+            several = terms(statement.value)
+            first = next((term for minus, term in several if isinstance(term, Dot) and not minus), None)
+            if first is not None:
+                place = Ref(product, statement.target.step)
+                rest = [(minus, place if term is first else term) for minus, term in several]
+                return Let(place, first, statement.of), replace(statement, value=total(rest))
+        return (statement,)
+
+    functions = tuple(
+        replace(function, body=tuple(part for statement in function.body for part in split(statement)))
+        if function.name == "run"
+        else function
+        for function in module.functions
+    )
+    return replace(module, functions=functions)
 
 
 @dataclass(frozen=True)

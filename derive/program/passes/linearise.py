@@ -1,4 +1,4 @@
-"""Expressions as single operations, each into a place that is there already.
+"""Splits expressions into single operations, each into an existing place.
 
 A sum of products becomes `target = a b`, `spare = c d`, `target = target + spare`. What is made of the weights alone is
 packed once per call: transposed where it is a factor, in a column where it is added to sequences.

@@ -1,4 +1,4 @@
-"""Gradients as sums over steps and sequences at once: Σ_k Lᵀ δ_k is one product for all L and δ that go together.
+"""Sums gradients over steps and sequences at once: Σ_k Lᵀ δ_k is one product for all L and δ with common factors.
 
 The left factors are laid on one another, with a row of ones below them, which makes the sums of the adjoints themselves
 part of the product. What is left is a function that puts the gradients together when all windows are done.

@@ -1,4 +1,4 @@
-"""Steps in windows: a loop over all steps becomes one over the steps of a window, and what is for one step a condition.
+"""Cuts the steps into windows: a loop over all steps becomes one over a window, a single step becomes a condition.
 
 Within a window the steps are 1, …, n. The last step of all is the window's n where `last` is 1, and in no other window.
 """

@@ -224,7 +224,7 @@ def _length(arrays: Arrays, N: int, T: int, itemsize: int, recompute: bool, allo
     else:
         stepped = sum(prod(shape) for shape in arrays.backward.values()) * N * itemsize
         beside = sum(prod(shape) for shape in arrays.beside.values()) * N * itemsize
-        m = (allowed - 2 * stepped) // (stepped + beside)
+        m = allowed // (stepped + beside)
     return min(T, max(m, 2))
 
 
