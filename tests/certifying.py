@@ -7,12 +7,12 @@ from functools import cache
 from typing import Any
 
 from derive.backends.numpy.adapter import candidates_of, network_candidate
+from derive.backends.numpy.loading import load
 from derive.certify.candidate import check_candidate, check_descent, samples_for
 from derive.certify.certificate import certify
 from derive.certify.points import Sample, draw_numbers
 from derive.language.cell import Cell
 from derive.mathematics.derivation import Derivation
-from derive.program.loading import load
 
 
 @cache

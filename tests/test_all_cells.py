@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from ruff import find_ruff_bin
 
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.output.modules import formatted
-from derive.program.loading import load
 from tests.certifying import numbers_for
 
 ROOT = Path(__file__).parents[1]

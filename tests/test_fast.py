@@ -13,12 +13,12 @@ import pytest
 from sympy import Eq, tanh
 
 from derive import Cell, Dimension, Input, Intermediate, Parameter, State, T, Target, k, logistic, mean, total
+from derive.backends.numpy.loading import load_package
 from derive.backends.numpy.network_code import print_network
 from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.language.errors import CertificateError
 from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load_package
 from tests.certifying import check_module, numbers_for
 
 NAMES = (

@@ -23,11 +23,11 @@ from derive import (
     mean,
     softplus,
 )
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.language.functions import FUNCTIONS
 from derive.mathematics.pipeline import write_derivation
 from derive.program.interpret import ENTRYWISE
-from derive.program.loading import load
 from tests.certifying import certified
 
 W, x, z, s, t = Parameter("W"), Input("x"), Intermediate("z"), State("s"), Target("t")

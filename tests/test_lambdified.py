@@ -10,9 +10,9 @@ import pytest
 
 from derive import cells
 from derive.backends.numpy.lambdified import Lambdified
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load
 from tests.certifying import numbers_for
 
 NAMES = [module.name for module in pkgutil.iter_modules(cells.__path__)]

@@ -29,6 +29,7 @@ from derive import (
     softplus,
     total,
 )
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.language.operations import BatchSum, Softmax
 from derive.language.quantities import Product, Quantity
@@ -36,7 +37,6 @@ from derive.mathematics.derivation import Derivation
 from derive.mathematics.pipeline import write_derivation
 from derive.mathematics.rules import SUBSTITUTE
 from derive.output.task_checks import check_task
-from derive.program.loading import load
 from tests.certifying import certified
 
 D, H, M = (Dimension(name) for name in "DHM")

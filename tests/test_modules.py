@@ -26,10 +26,10 @@ from derive import (
     total,
 )
 from derive.backends.numpy.lambdified import Lambdified
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.language.quantities import N
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load
 from tests.certifying import check_network
 
 D, H, M = (Dimension(name) for name in "DHM")

@@ -29,10 +29,10 @@ from derive import (
     mean,
     total,
 )
+from derive.backends.numpy.loading import load_package
 from derive.language.names import RESERVED_FILES, RESERVED_SIZES
 from derive.mathematics.pipeline import write_derivation
 from derive.output.modules import PRINTERS
-from derive.program.loading import load_package
 from tests.certifying import certified
 
 GENERATED = Path(__file__).parents[1] / "generated"

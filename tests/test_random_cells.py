@@ -31,6 +31,7 @@ from derive import (
     total,
 )
 from derive.backends.numpy.adapter import candidates_of, network_candidate
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.backends.numpy.network_fast_code import print_network_fast
 from derive.certify.candidate import check_candidate
@@ -40,7 +41,6 @@ from derive.documents.markdown import print_markdown
 from derive.documents.tex import print_tex
 from derive.language.quantities import Product, Quantity, Shape, atoms_of, quantity_of
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load
 from tests.certifying import certified
 
 D, H, G, M = map(Dimension, "DHGM")

@@ -13,11 +13,11 @@ from derive import Cell, Input, Parameter, State, T, Target, k, mean
 from derive.backends.numpy.closed_form_code import print_closed_form
 from derive.backends.numpy.descent_code import print_descent
 from derive.backends.numpy.examples import print_example
+from derive.backends.numpy.loading import load_package
 from derive.backends.numpy.moments_code import print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.language.errors import CertificateError
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load_package
 from tests.certifying import certified, check_module
 
 DTYPES = ("bool", "int8", "uint16", "int64", "float16", "float32", "float64")

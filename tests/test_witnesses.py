@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import print_network
 from derive.language.cell import Cell
 from derive.language.quantities import Label
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
-from derive.program.loading import load
 
 CELLS = {cell.name: cell for cell in find_cells([])}
 BOUND = 1e-10

@@ -273,7 +273,7 @@ def write_slopes(
 
 
 def write_gradients(
-    recurrence: Affine, cell: Cell, slopes: Mapping[Parameter, Equation], backward: Backward, ledger: Ledger
+    cell: Cell, slopes: Mapping[Parameter, Equation], backward: Backward, ledger: Ledger
 ) -> dict[Parameter, Equation]:
     """Writes the gradients in closed form: the derivative of the loss with respect to s_T, times ds_T/dW."""
     start = backward.start[0]

@@ -238,7 +238,7 @@ def _write_closed_form(
     ledger.section("The closed form, proved by induction")
     closed = write_closed_form(recurrence, cell, forward, ledger)
     slopes = write_slopes(recurrence, cell, closed, forward, ledger)
-    gradients = write_gradients(recurrence, cell, slopes, backward, ledger)
+    gradients = write_gradients(cell, slopes, backward, ledger)
     ledger.remark(
         """Differentiating {equation} with respect to a weight gives a recurrence for the derivative of the state. The
         sums above are proved to obey it by the same induction, symbolically, before this page is written. They are

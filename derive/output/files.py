@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from derive.backends.numpy.adapter import candidates_of
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import network_of
 from derive.backends.templating import render
 from derive.certify.certificate import certify
@@ -25,7 +26,6 @@ from derive.language.errors import DeriveError
 from derive.language.report import Report, silent
 from derive.mathematics.derivation import Derivation, Figure
 from derive.output.modules import formatted, modules_of
-from derive.program.loading import load
 
 MARK = "`python -m derive`"
 """What the docstring of every folder that derive writes contains."""

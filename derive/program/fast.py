@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from derive.mathematics.derivation import Derivation
 from derive.program.build import Scope
+from derive.program.interpret import Pass
 from derive.program.names import Namer
 from derive.program.nodes import Buffer, Function, Loop, Module, Ref, View
 from derive.program.passes.layout import laid_out
@@ -41,34 +42,59 @@ def fast(derivation: Derivation, namer: Namer) -> Fast:
     """The program of the fast code, verified after every pass."""
     scope = Scope(namer)
     values = module = _verified(build_staged(derivation, scope), Level.VALUE)
-    identity = derivation.staged.logistic_as_tanh
-    module = _verified(with_split_sums(module), Level.VALUE)
-    if identity is not None:
-        module = _verified(with_tanh(module, identity.number), Level.VALUE)
-    module = _verified(in_windows(module), Level.VALUE)
-    module = _verified(laid_out(module, namer.name), Level.STORAGE)
-    module = _verified(with_collected_sums(module, namer.name), Level.STORAGE)
-    views, packs = Views(namer.name), Packs(namer.name)
-    module = linearised(module, views, packs)
-    _verified(_with_packs(module, packs), Level.STORAGE)
-    module = merged(module, views, packs)
-    return Fast(values, _verified(_with_packs(module, packs), Level.STORAGE), scope)
+    for level, each in passes_of(derivation, namer.name):
+        module = _verified(each(module), level)
+    return Fast(values, module, scope)
+
+
+def passes_of(derivation: Derivation, name: Callable[[str], str]) -> Iterator[tuple[Level, Pass]]:
+    """The passes from the staged equations to buffers, in order, each with the level of what it returns.
+
+    Args:
+        derivation: Its staged equations are the program.
+        name: Gives a free name.
+    """
+    views, packs, identity = Views(name), Packs(name), derivation.staged.logistic_as_tanh
+
+    def tanh(module: Module) -> Module:
+        return with_tanh(module, identity.number) if identity is not None else module
+
+    def layout(module: Module) -> Module:
+        return laid_out(module, name)
+
+    def collect(module: Module) -> Module:
+        return with_collected_sums(module, name)
+
+    def linearise(module: Module) -> Module:
+        return _with_packs(linearised(module, views, packs), packs)
+
+    def merge(module: Module) -> Module:
+        return _with_packs(merged(module, views, packs), packs)
+
+    yield from ((Level.VALUE, each) for each in (with_split_sums, tanh, in_windows))
+    yield from ((Level.STORAGE, each) for each in (layout, collect, linearise, merge))
 
 
 def _verified(module: Module, level: Level) -> Module:
-    """The program with what each function is given, as its body says; no pass has lost an equation."""
-    functions = tuple(replace(function, parameters=symbols_read(function.body)) for function in module.functions)
-    module = replace(module, functions=functions)
+    """A program that makes sense, what its functions are given told; no pass has lost an equation."""
+    module = with_parameters(module)
     verify(module, level)
     return replace(module, equations=equations(module))
 
 
+def with_parameters(module: Module) -> Module:
+    """The program with what each function is given, as its body says."""
+    functions = (replace(function, parameters=symbols_read(function.body)) for function in module.functions)
+    return replace(module, functions=tuple(functions))
+
+
 def _with_packs(module: Module, packs: Packs) -> Module:
-    """The program with a first function that makes what the others need of the weights."""
-    used = {place for place in places(module) if isinstance(place, Buffer)}
+    """The program with a first function, `packed`, that makes what the others need of the weights."""
+    stages = tuple(function for function in module.functions if function.name != "packed")
+    used = {place for stage in stages for place in places(stage) if isinstance(place, Buffer)}
     body = tuple(pack for buffer, pack in packs.made.items() if buffer in used)
     packed = Function("packed", (), (), body, "What the stages need of the weights, once per call.")
-    return replace(module, functions=(packed, *module.functions))
+    return replace(module, functions=(packed, *stages))
 
 
 def places(node: Node) -> list[Buffer | View]:

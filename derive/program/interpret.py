@@ -294,7 +294,7 @@ class Interpreter:
         return _part(array, 0, self._number(step), None)
 
     def _root(self, symbol: Symbol | Buffer) -> Array:
-        """The array of a symbol; a buffer that nobody has written to is full of numbers that are none."""
+        """The array of a symbol; a buffer that nobody has written to holds nan, or zeros where they are labels."""
         if isinstance(symbol, Buffer):
             return self._buffers.setdefault(symbol, self._full(symbol, np.nan))
         if symbol not in self._frame:
@@ -304,13 +304,15 @@ class Interpreter:
     def _full(self, symbol: Symbol | Buffer, value: float) -> Array:
         steps = () if symbol.steps is None else (symbol.steps,)
         sequences = (SEQUENCES,) if symbol.type.batch else ()
-        return np.full([self._number(size) for size in (*steps, *sequences, *symbol.type.axes)], value, self._dtype)
+        shape = [self._number(size) for size in (*steps, *sequences, *symbol.type.axes)]
+        return np.zeros(shape, np.intp) if symbol.type.label else np.full(shape, value, self._dtype)
 
     def _write(self, target: Ref | Part, value: Array, kind: Type) -> None:
         match target:
             case Ref(Symbol() as symbol, step) if symbol not in self._frame or (step is None and symbol.steps is None):
                 # A new array: an argument, and what another name holds, stay as they are.
-                self._frame[symbol] = np.array(self._full(symbol, np.nan), np.result_type(value, self._dtype))
+                array = self._full(symbol, np.nan)
+                self._frame[symbol] = array if symbol.type.label else array.astype(np.result_type(value, self._dtype))
         self._place(target)[...] = spread_over(value, kind, type_of(target))
 
     # --- statements ---

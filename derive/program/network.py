@@ -18,9 +18,9 @@ from typing import NamedTuple
 from sympy import Expr, Sum
 
 from derive.language.operations import SoftmaxCrossEntropy, Total
-from derive.language.quantities import LOSS, LearningRate, Quantity, T, indexed_of
+from derive.language.quantities import LOSS, Dimension, LearningRate, Quantity, T, indexed_of
 from derive.language.shapes import form_of
-from derive.mathematics.derivation import Derivation
+from derive.mathematics.derivation import Derivation, Equation
 from derive.program.build import STEPS, Builder, Scope
 from derive.program.names import Namer
 from derive.program.nodes import (
@@ -124,9 +124,14 @@ def network(derivation: Derivation, fixed: Iterable[str] = ()) -> Network:
     start = {*_starts(functions)} | {scope.of(state) for state in cell.states}
     steps = (Size.of("T"),) if cell.target_at_every_step else ()
     targets = (Size.of("N"), *steps, *map(scope.size, cell.targets[0].dimensions))
-    rows = {form_of(entropy.args[0]).shape[0] for entropy in derivation.forward.loss.rhs.atoms(SoftmaxCrossEntropy)}
-    classes = tuple(map(scope.size, sorted(rows, key=str)))
+    classes = tuple(map(scope.size, rows_of_scores(derivation.forward.loss)))
     return Network(module, names, parameters, trace, adjoints, frozenset(start), targets, classes, scope, namer)
+
+
+def rows_of_scores(loss: Equation) -> tuple[Dimension | int, ...]:
+    """The sizes of the rows that a loss compares with labels, each once; none where the targets are no labels."""
+    rows = {form_of(entropy.args[0]).shape[0] for entropy in loss.rhs.atoms(SoftmaxCrossEntropy)}
+    return tuple(sorted(rows, key=str))
 
 
 def _is_target(name: str, targets: Iterable[Quantity]) -> bool:

@@ -47,13 +47,14 @@ def build_staged(derivation: Derivation, scope: Scope) -> Module:
         scope.declare(quantity, steps=STEPS)
     build = Builder(scope, derivation.cell.order)
     own_last = cell.has_own_last_step
+    forward_last = STEPS - (2 if own_last else 1)  # a last step with equations of its own is computed by itself
     bulk_back = {equation.lhs.quantity for equation in staged.hoisted_back} if not own_last else set()
     own = tuple(equation for equation in staged.start if equation.lhs.quantity not in bulk_back)
     alone, summed = _split_sums(staged.gradients, build)
     bodies: dict[str, tuple[Statement, ...]] = {
         "start": tuple(map(build.let, forward.initial)),
-        "hoisted": _loops(staged.hoisted, build, Kind.ALL),
-        "run": _loops(staged.run, build, Kind.SCAN, STEPS - (2 if own_last else 1)),
+        "hoisted": _loops(staged.hoisted, build, Kind.ALL, forward_last),
+        "run": _loops(staged.run, build, Kind.SCAN, forward_last),
         "outputs": _loops(staged.outputs, build, Kind.ALL),
         "finish": tuple(build.at(e, T) if e.over else build.let(e) for e in staged.finish),
         "loss_of": tuple(_loss(forward.loss, build)),

@@ -119,11 +119,6 @@ def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
     return change(replace(cast(Any, node), **changes) if changes else node)
 
 
-def substitute(node: Node, values: dict[Expression, Expression]) -> Node:
-    """A copy of a node with expressions substituted."""
-    return rebuild(node, lambda each: values.get(cast(Expression, each), cast(Expression, each)))
-
-
 def at_step(node: Node, index: str, step: Size | int) -> Node:
     """A copy of a node with a step substituted for the index of a loop, in steps and sizes."""
     values = {index: Size.of(step)}

@@ -158,7 +158,7 @@ def hoisted_back(weights: Names, window: Window) -> None:
     slope_z = window.now.slope_z
     N = window.sizes["N"]
     # (23) delta_y[k] = 1 / N * (logistic(y[k]) - t[k])
-    # (49) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+    # (49) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
     multiply(y, 0.5, delta_y)
     tanh(delta_y, delta_y)
     multiply(delta_y, 0.5, delta_y)

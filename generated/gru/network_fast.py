@@ -131,7 +131,7 @@ def packed(parameters: Parameters, dtype: Any) -> Names:
         Wy=np.ascontiguousarray(Wy),
         Whc_to_Whu=np.concatenate((Whc, Whr, Whu), axis=1),
         Wxr_to_Wxc=np.concatenate((Wxr, Wxu, Wxc), axis=1),
-        # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (105) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Wxr_to_Wxu_T=np.concatenate((0.5 * Wxr.T, 0.5 * Wxu.T)),
         br_to_bu=np.concatenate((0.5 * br, 0.5 * bu))[:, np.newaxis],
         Whc_to_Whu_T=np.concatenate((Whc.T, 0.5 * Whr.T, 0.5 * Whu.T)),
@@ -151,7 +151,7 @@ def hoisted(weights: Names, window: Window) -> None:
     x, inputs, zc_input = window.now.x, window.now.inputs, window.now.zc_input
     # (88) zr_input[k] = x[k] @ Wxr + br
     # (90) zu_input[k] = x[k] @ Wxu + bu
-    # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+    # (105) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
     np.matmul(Wxr_to_Wxu_T, x, inputs)
     add(inputs, br_to_bu, inputs)
     # (92) zc_input[k] = x[k] @ Wxc + bxc
@@ -171,7 +171,7 @@ def run(weights: Names, window: Window) -> None:
         # (4) p[k] = h[k - 1] @ Whc + bhc
         # (89) zr[k] = h[k - 1] @ Whr + zr_input[k]
         # (91) zu[k] = h[k - 1] @ Whu + zu_input[k]
-        # (105) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (105) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Whc_to_Whu_T.dot(h[k - 1], sums)
         add(zr_to_zu, inputs[k], zr_to_zu)
         add(p_product, bhc, p[k])

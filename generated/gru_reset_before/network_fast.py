@@ -131,7 +131,7 @@ def packed(parameters: Parameters, dtype: Any) -> Names:
         Whc=np.ascontiguousarray(Whc),
         Whu_to_Whr=np.concatenate((Whu, Whr), axis=1),
         Wxc_to_Wxr=np.concatenate((Wxc, Wxu, Wxr), axis=1),
-        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (103) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Wxr_to_Wxu_T=np.concatenate((0.5 * Wxr.T, 0.5 * Wxu.T)),
         br_to_bu=np.concatenate((0.5 * br, 0.5 * bu))[:, np.newaxis],
         Whr_to_Whu_T=np.concatenate((0.5 * Whr.T, 0.5 * Whu.T)),
@@ -151,7 +151,7 @@ def hoisted(weights: Names, window: Window) -> None:
     x, inputs, zc_input = window.now.x, window.now.inputs, window.now.zc_input
     # (86) zr_input[k] = x[k] @ Wxr + br
     # (88) zu_input[k] = x[k] @ Wxu + bu
-    # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+    # (103) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
     np.matmul(Wxr_to_Wxu_T, x, inputs)
     add(inputs, br_to_bu, inputs)
     # (90) zc_input[k] = x[k] @ Wxc + bxc
@@ -169,7 +169,7 @@ def run(weights: Names, window: Window) -> None:
     for k in range(1, n + 1):
         # (87) zr[k] = h[k - 1] @ Whr + zr_input[k]
         # (89) zu[k] = h[k - 1] @ Whu + zu_input[k]
-        # (103) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (103) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Whr_to_Whu_T.dot(h[k - 1], sums)
         add(sums, inputs[k], sums)
         # (4) r[k] = logistic(zr[k])

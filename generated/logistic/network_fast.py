@@ -116,7 +116,7 @@ def run(weights: Names, window: Window) -> None:
         multiply(s[k - 1], Wrec, z)
         add(z, z_input[k], z)
         # (3) s[k] = logistic(z[k])
-        # (51) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (51) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         multiply(z, 0.5, s[k])
         tanh(s[k], s[k])
         multiply(s[k], 0.5, s[k])

@@ -122,7 +122,7 @@ def packed(parameters: Parameters, dtype: Any) -> Names:
         Wy=np.ascontiguousarray(Wy),
         Whi_to_Who=np.concatenate((Whi, Whf, Whg, Who), axis=1),
         Wxi_to_Wxo=np.concatenate((Wxi, Wxf, Wxg, Wxo), axis=1),
-        # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (134) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Wxi_to_Wxg_T=np.concatenate((0.5 * Wxi.T, 0.5 * Wxf.T, 0.5 * Wxo.T, Wxg.T)),
         bi_to_bg=np.concatenate((0.5 * bi, 0.5 * bf, 0.5 * bo, bg))[:, np.newaxis],
         Whi_to_Whg_T=np.concatenate((0.5 * Whi.T, 0.5 * Whf.T, 0.5 * Who.T, Whg.T)),
@@ -146,7 +146,7 @@ def hoisted(weights: Names, window: Window) -> None:
     # (110) zf_input[k] = x[k] @ Wxf + bf
     # (112) zg_input[k] = x[k] @ Wxg + bg
     # (114) zo_input[k] = x[k] @ Wxo + bo
-    # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+    # (134) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
     np.matmul(Wxi_to_Wxg_T, x, inputs)
     add(inputs, bi_to_bg, inputs)
 
@@ -163,7 +163,7 @@ def run(weights: Names, window: Window) -> None:
         # (111) zf[k] = h[k - 1] @ Whf + zf_input[k]
         # (113) zg[k] = h[k - 1] @ Whg + zg_input[k]
         # (115) zo[k] = h[k - 1] @ Who + zo_input[k]
-        # (134) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (134) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         Whi_to_Whg_T.dot(h[k - 1], sums)
         add(sums, inputs[k], sums)
         # (7) i[k] = logistic(zi[k])

@@ -191,7 +191,7 @@ def run(weights: Names, window: Window) -> None:
         add(zg, zg_input[k], zg)
         # (6) i[k] = logistic(zi[k])
         # (7) f[k] = logistic(zf[k])
-        # (140) logistic(z) = 0.5 + 0.5 * tanh(z / 2)
+        # (140) logistic(z) = 0.5 + 0.5 * tanh(0.5 * z)
         multiply(zi_to_zf, 0.5, i_to_f[k])
         tanh(i_to_f[k], i_to_f[k])
         multiply(i_to_f[k], 0.5, i_to_f[k])

@@ -5,10 +5,10 @@ import pytest
 
 from derive.backends.array_api.network_code import print_network_array_api
 from derive.backends.array_api.printer import ArrayApiPrinter
+from derive.backends.numpy.loading import load_package
 from derive.backends.numpy.network_code import print_network
 from derive.cells import character_model, linear, lstm
 from derive.mathematics.pipeline import write_derivation
-from derive.program.loading import load_package
 from derive.program.nodes import Add, Call, Let, Literal, Ref, Role, Symbol, Type
 from derive.program.sizes import Size
 

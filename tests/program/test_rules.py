@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from programs import SIZES
 
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.methods import print_levenberg_marquardt, print_update_rules
 from derive.methods.levenberg_marquardt import RULES
 from derive.methods.update_rules import CLIPPING, METHODS, Method
 from derive.program.interpret import Interpreter
-from derive.program.loading import load
 from derive.program.rules import rules_program
 
 SOME = {**SIZES, "entries": 6, "weights": 3}

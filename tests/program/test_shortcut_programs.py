@@ -9,12 +9,12 @@ from derive.backends.numpy.closed_form_code import closed_form_of, print_closed_
 from derive.backends.numpy.descent_code import descent_of, print_descent
 from derive.backends.numpy.examples import print_example
 from derive.backends.numpy.jacobian_code import jacobian_of, print_jacobian
+from derive.backends.numpy.loading import load_package
 from derive.backends.numpy.moments_code import moments_of, print_moments
 from derive.backends.numpy.network_code import print_network
 from derive.mathematics.pipeline import write_derivation
 from derive.output.cell_files import find_cells
 from derive.program.interpret import Interpreter
-from derive.program.loading import load_package
 from tests.test_shortcuts import biased, one_weight
 
 N, T = 5, 6

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from derive.backends.numpy.lambdified import Lambdified
+from derive.backends.numpy.loading import load_package
 from derive.certify.candidate import Candidate, Claim, Descent, output_of
 from derive.language.cell import Cell
 from derive.language.operations import Total
 from derive.mathematics.derivation import Derivation
-from derive.program.loading import load_package
 
 NETWORK, FAST, MOMENTS, JACOBIAN, DESCENT, EXAMPLE = (
     f"{name}.py" for name in ("network", "network_fast", "moments", "jacobian", "descent", "example")

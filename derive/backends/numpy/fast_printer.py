@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
+from typing import ClassVar, cast
 
 from derive.backends.numpy.printer import FUNCTIONS, Binding, Printer, Text
 from derive.program.names import Namer
@@ -35,6 +35,7 @@ from derive.program.nodes import (
     Part,
     Reduce,
     Ref,
+    Role,
     RowWise,
     Statement,
     Symbol,
@@ -71,7 +72,20 @@ class Locals:
         return self._own[words]
 
 
-class FastPrinter(Printer):
+class Halves(Printer):
+    """Prints ½ as 0.5."""
+
+    def _literal(self, literal: Literal) -> Text:
+        return Text("0.5") if literal.value == Fraction(1, 2) else super()._literal(literal)
+
+
+class Neutral(Halves):
+    """Prints functions by their names in a program, for comments."""
+
+    functions: ClassVar[Mapping[str, str]] = {}
+
+
+class FastPrinter(Halves):
     """Prints the body of one function.
 
     Args:
@@ -199,7 +213,7 @@ class FastPrinter(Printer):
     def _ref(self, ref: Ref) -> Text:
         place = ref.symbol
         if isinstance(place, Symbol):
-            is_target = place.role.value == "target" and place.steps is None
+            is_target = place.role is Role.TARGET and place.steps is None
             return Text(self._local("window", "target", place.name) if is_target else place.name)
         buffer = place.of if isinstance(place, View) else place
         if buffer.life is Life.CALL:
@@ -238,11 +252,6 @@ class FastPrinter(Printer):
         return f"{local}[:, : ({loop.last}) * N]"
 
     # --- expressions, with the sequences last ---
-
-    def _literal(self, literal: Literal) -> Text:
-        if literal.value == Fraction(1, 2):
-            return Text("0.5")
-        return super()._literal(literal)
 
     def _dot(self, dot: Dot) -> Text:
         if dot.contracted == ((BATCH, BATCH),):
@@ -317,7 +326,7 @@ def _assignment(pairs: Iterable[tuple[str, str]]) -> str:
     return f"{', '.join(names)} = {', '.join(values)}"
 
 
-class PackPrinter(Printer):
+class PackPrinter(Halves):
     """Prints what is made of the weights."""
 
     def pack(self, pack: Pack) -> str:
@@ -327,9 +336,6 @@ class PackPrinter(Printer):
             return f"{self.text(pack.value, Binding.ATOM)}[:, np.newaxis]"
         is_new = len(kind.axes) < 2 or isinstance(pack.value, Concat)
         return self.text(pack.value) if is_new else f"np.ascontiguousarray({self.text(pack.value)})"
-
-    def _literal(self, literal: Literal) -> Text:
-        return Text("0.5") if literal.value == Fraction(1, 2) else super()._literal(literal)
 
     def _concat(self, concat: Concat) -> Text:
         parts = ", ".join(map(self.text, concat.parts))

@@ -10,12 +10,12 @@ import numpy as np
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, sqrt
 from sympy import lambdify as compiled
 
+from derive.backends.numpy.loading import load
 from derive.backends.numpy.network_code import network_of, print_network
 from derive.language.functions import FUNCTIONS
 from derive.language.quantities import T
 from derive.mathematics.derivation import Derivation
 from derive.program.interpret import ENTRYWISE, Array, Interpreter, spread_over
-from derive.program.loading import load
 from derive.program.nodes import Call, Expression, Literal, Module, Record
 from derive.program.types import type_of
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import cast
 
-from derive.backends.numpy.fast_printer import UFUNCS, FastPrinter, Locals, PackPrinter
+from derive.backends.numpy.fast_printer import UFUNCS, FastPrinter, Locals, Neutral, PackPrinter
 from derive.backends.numpy.printer import HELPERS, Printer, tuple_of
 from derive.backends.templating import render
-from derive.language.cell import Cell
-from derive.language.operations import SoftmaxCrossEntropy
-from derive.language.shapes import form_of
 from derive.mathematics.derivation import Derivation
 from derive.program.fast import Fast, fast, places, reads_at
 from derive.program.names import Namer
+from derive.program.network import rows_of_scores
 from derive.program.nodes import (
     Add,
     Buffer,
     Call,
+    Expression,
     Function,
     Let,
     Life,
@@ -28,6 +27,7 @@ from derive.program.nodes import (
     Symbol,
     View,
 )
+from derive.program.passes.tanh import SIGMA, as_tanh
 from derive.program.sizes import Size
 from derive.program.walk import every, free
 
@@ -50,15 +50,16 @@ def print_network_fast(derivation: Derivation) -> str:
 class _Frame:
     def __init__(self, derivation: Derivation) -> None:
         namer = Namer((*FIXED, *HELPERS, *UFUNCS.values()))
-        self._cell, self._staged = derivation.cell, derivation.staged
+        self._cell, self._staged, self._loss_equation = derivation.cell, derivation.staged, derivation.forward.loss
         self._fast: Fast = fast(derivation, namer)
         self._names = Locals(namer)
         self._module = self._fast.storage
         self._functions = {function.name: function for function in self._module.functions}
         self._comments = _comments(self._fast.values)
-        if derivation.staged.logistic_as_tanh is not None:
-            identity = derivation.staged.logistic_as_tanh
-            self._comments[identity.number] = "logistic(z) = 0.5 + 0.5 * tanh(z / 2)"
+        self._identity = derivation.staged.logistic_as_tanh
+        if self._identity is not None:
+            left, right = (Neutral().text(cast(Expression, side)) for side in (SIGMA, as_tanh(SIGMA)))
+            self._comments[self._identity.number] = f"{left} = {right}"
 
     def fields(self) -> dict[str, object]:
         """What the template is filled with."""
@@ -77,7 +78,7 @@ class _Frame:
             "window": names.own("window"),
             "sizes": names.own("sizes"),
             "ufuncs": sorted(self._ufuncs()),
-            "helpers": sorted({*free(self._everything()).functions} & {*HELPERS}),
+            "helpers": sorted({*free(self._module.functions).functions} & {*HELPERS}),
             "arrays": self._arrays(),
             "array_sizes": self._sizes_of_arrays(),
             "packed": self._packed(),
@@ -89,7 +90,7 @@ class _Frame:
             "backward": [name for name in BACKWARD if name in stages],
             "input": self._place(Role.INPUT),
             "target": self._place(Role.TARGET) if cell.target_at_every_step else None,
-            "classes": _classes(cell),
+            "classes": tuple(n if isinstance(n, int) else str(n) for n in rows_of_scores(self._loss_equation)),
             "input_adjoint": self._input_adjoint(),
             "carried": [place.name for place in reads_at(self._module, -1)],
             "ahead": [place.name for place in reads_at(self._module, 1)],
@@ -99,9 +100,6 @@ class _Frame:
 
     def _printer(self, function: Function) -> FastPrinter:
         return FastPrinter(function, self._comments, self._names, self._fast.scope.dimensions)
-
-    def _everything(self) -> Iterable[Function]:
-        return self._module.functions
 
     def _ufuncs(self) -> set[str]:
         """The functions of NumPy that are called by name."""
@@ -186,11 +184,10 @@ class _Frame:
         )
         printer = PackPrinter()
         lines: list[tuple[str, str, str]] = []
-        said: set[int] = set()
+        unsaid = {self._identity.number} if self._identity is not None else set[int]()
         for pack in packs:
-            fresh = [number for number in pack.of if number in self._identities() and number not in said]
-            said |= {*fresh}
-            comment = "; ".join(f"({number}) {self._comments[number]}" for number in fresh)
+            comment = "; ".join(f"({number}) {self._comments[number]}" for number in pack.of if number in unsaid)
+            unsaid -= {*pack.of}
             lines.append((comment, pack.target.symbol.name, printer.pack(pack)))
         local = self._names.own("weight")
         return {
@@ -199,9 +196,6 @@ class _Frame:
             "weight": local,
             "lines": lines,
         }
-
-    def _identities(self) -> set[int]:
-        return {number for number, text in self._comments.items() if text.startswith("logistic(z) = 0.5")}
 
     # --- the loss and the gradient ---
 
@@ -235,14 +229,6 @@ def _comments(module: Module) -> dict[int, str]:
             for number in statement.of:
                 found.setdefault(number, printer.lines([statement])[0])
     return found
-
-
-def _classes(cell: Cell) -> tuple[str | int, ...]:
-    """The sizes that bound the label, one for each kind of row of scores that the loss compares it with."""
-    if cell.targets[0].role != "label":
-        return ()
-    rows = [form_of(entropy.args[0]).shape[0] for entropy in cell.loss.atoms(SoftmaxCrossEntropy)]
-    return tuple(size if isinstance(size, int) else str(size) for size in sorted(set(rows), key=str))
 
 
 def _buffer(place: Buffer | View) -> Buffer:

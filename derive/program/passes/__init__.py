@@ -9,5 +9,6 @@ sums.with_collected_sums   storage   makes one product for all gradients with co
 linearise.linearised       storage   splits expressions into single operations, each into a place; packs the weights
 merge.merged               storage   joins like operations on neighbouring rows
 
-`views` names parts of buffers for them. `program.fast` runs them in this order, and verifies the program after each.
+`views` names parts of buffers for them. `passes_of` in `program.fast` gives their order; the program is verified after
+each.
 """

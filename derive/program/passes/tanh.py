@@ -6,11 +6,27 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import cast
 
-from derive.program.nodes import Add, Call, Dot, Expression, Function, Let, Literal, Module, Ref, Statement, Symbol
+from derive.program.nodes import (
+    Add,
+    Call,
+    Dot,
+    Expression,
+    Function,
+    Let,
+    Literal,
+    Module,
+    Ref,
+    Role,
+    Statement,
+    Symbol,
+    Type,
+)
 from derive.program.types import type_of
 from derive.program.walk import Node, every, rebuild, terms, total
 
 HALF = Literal(Fraction(1, 2))
+SIGMA = Call("logistic", (Ref(Symbol("z", Type(), Role.LOCAL)),))
+"""σ of some z."""
 
 
 def with_tanh(module: Module, identity: int) -> Module:
@@ -23,7 +39,7 @@ def with_tanh(module: Module, identity: int) -> Module:
 
     def change(node: Node) -> Node:
         if isinstance(node, Let | Add) and _logistic_in(node.value):
-            value = cast(Expression, rebuild(node.value, _as_tanh))
+            value = cast(Expression, rebuild(node.value, as_tanh))
             return replace(node, value=value, of=(*node.of, identity))
         return node
 
@@ -41,7 +57,8 @@ def _logistic_in(expression: Expression) -> bool:
     return any(isinstance(node, Call) and node.function == "logistic" for node in every(expression))
 
 
-def _as_tanh(node: Node) -> Node:
+def as_tanh(node: Node) -> Node:
+    """A node; if it is σ of something, by tanh."""
     match node:
         case Call("logistic", (argument,)):
             tanh = Call("tanh", (Call("multiply", (HALF, argument)),))

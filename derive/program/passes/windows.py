@@ -5,7 +5,6 @@ Within a window the steps are 1, …, n. The last step of all is the window's n 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
@@ -72,8 +71,3 @@ def _end(bound: Size) -> Size:
     if "T" not in bound.names:
         return bound
     return Size.of(N_STEPS) + Size.of(LAST) * bound.constant
-
-
-def refs_of(several: Iterable[Node]) -> list[Ref]:
-    """Every use of a place, in order."""
-    return [node for each in several for node in every(each) if isinstance(node, Ref)]

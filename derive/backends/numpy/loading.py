@@ -31,7 +31,7 @@ def load_package(sources: Mapping[str, str], name: str) -> dict[str, types.Modul
         The modules by the same names.
     """
     parent = sys.modules.setdefault("_derived", types.ModuleType("_derived"))
-    parent.__path__ = [str(Path(__file__).parents[1])]  # what they import of the trainer is derive's own
+    parent.__path__ = [str(Path(__file__).parents[2])]  # what they import of the trainer is derive's own
     package = types.ModuleType(f"_derived.{name}")
     package.__path__ = []
     found = {"": package}
