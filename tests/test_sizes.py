@@ -98,7 +98,7 @@ def test_a_derivative_grows_with_the_depth():
     assert derivative(value, s[k - 1]).has(tanh)
 
 
-@pytest.mark.parametrize("cell", [nested(8), coupled(2), weighted(MOST_WEIGHTS + 1), chained(7)])
+@pytest.mark.parametrize("cell", [nested(4), coupled(2), weighted(MOST_WEIGHTS + 1), chained(7)])
 def test_a_large_cell_is_derived_and_certified(cell):
     derivation = write_derivation(cell)
     assert derivation.by_numbers == ()
