@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -85,6 +86,12 @@ def require_module(name: str, group: str) -> ModuleType:
 def require_module_fixture():
     """`require_module(name, group)`, for a test that needs a large library."""
     return require_module
+
+
+@pytest.fixture(autouse=True)
+def no_word_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sees to it that a slow machine says no more than a fast one of what is derived in this process."""
+    monkeypatch.setattr("derive.output.progress.PATIENCE", threading.TIMEOUT_MAX)
 
 
 @pytest.fixture(scope="session")

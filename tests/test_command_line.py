@@ -17,6 +17,7 @@ from derive import Cell
 from derive.output.cell_files import read_cell
 from derive.output.command_line import main
 from derive.output.package import COMMANDS
+from tests.said import without_progress
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,7 +95,7 @@ def names(folder: Path) -> set[str]:
 def command(*words: str, cwd: Path) -> Ended:
     """The same in a process of its own."""
     done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Ended(done.returncode, done.stdout, without_progress(done.stderr))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@
 | the code              | the cell, interpreted, and its directional derivatives    | 1e-12, relative | `candidate`   |
 
 The induction proofs (closed form, forward mode) belong to the derivation itself, which stops if one fails. Where one
-would be too large, both sides are compared at random points, and the certificate names the equations.
+would be too large, both sides are compared at random points instead, and the certificate lists these claims.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import random
 
-from sympy import Add, Dummy, Expr, Integer, Mul, Pow, Rational, S, Sum, cancel, expand, together
+import mpmath
+from sympy import Add, Dummy, Expr, Integer, Mul, Pow, S, Sum, cancel, expand, lambdify, together
 
+from derive.language.arithmetic import OWN_FUNCTIONS
 from derive.language.operations import Partial, Total
 from derive.language.quantities import N, T, bare_of, indexed_of, k
 
@@ -53,8 +55,10 @@ def vanishes(expression: Expr) -> bool:
     plain = _with_names(_written_out(expression.subs(PLACES)))
     names = sorted(plain.atoms(Dummy), key=lambda name: name.dummy_index)
     draw = random.Random(0)
-    points = ({name: Rational(draw.randint(1, 96), 97) for name in names} for _ in range(POINTS))
-    return all(abs(plain.xreplace(point).evalf(2 * DIGITS)) < Rational(1, 10**DIGITS) for point in points)
+    evaluate = lambdify(names, plain, [OWN_FUNCTIONS, "mpmath"], cse=True)
+    with mpmath.workdps(3 * DIGITS):
+        points = [[mpmath.mpf(draw.randint(1, 96)) / 97 for _ in names] for _ in range(POINTS)]
+        return all(abs(evaluate(*point)) < mpmath.mpf(10) ** -DIGITS for point in points)
 
 
 def is_small(expression: Expr) -> bool:
