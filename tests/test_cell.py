@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 from sympy import Eq
 
 from derive import CellError, Intermediate, Parameter, T, k, mean
-from derive.backends.numpy.network_code import print_network
 from tests.cell_mistakes import MISTAKES
-from tests.tiny_cell import U, W, c, called, described, equations, example, inner, outer, s, square, start, t, x, z
+from tests.tiny_cell import U, W, c, described, equations, example, inner, outer, s, square, start, t, x, z
 
 
 def refused(changes: dict) -> CellError:
@@ -107,28 +104,3 @@ def test_a_mistake_is_not_missed(changes):
 def test_a_step_that_is_a_text_is_refused():
     with pytest.raises(TypeError, match=r"s\['k'\]: a step is k, T or a number, not a text; write s\[k\]"):
         s["k"]
-
-
-def names_in_generated_code(derivation) -> set[str]:
-    """All but those in functions where no name of the cell stands, as in `time_first`: nothing hides them there."""
-    cell = derivation.cell
-    own = {quantity.name for quantity in (*cell.parameters, *cell.computed)}
-    parts = ast.parse(print_network(derivation)).body
-    within = {part: {node.id for node in ast.walk(part) if isinstance(node, ast.Name)} for part in parts}
-    reached = [part for part in parts if not isinstance(part, ast.FunctionDef) or within[part] & own]
-    nodes = [node for part in reached for node in ast.walk(part)]
-    names = set().union(*(within[part] for part in reached))
-    names |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    return (names | arguments) - {quantity.name for quantity in cell.quantities}
-
-
-def test_every_name_of_the_generated_code_is_reserved(linear):
-    accepted = set()
-    for name in names_in_generated_code(linear):
-        try:
-            described(**called(name))
-        except CellError:
-            continue
-        accepted.add(name)
-    assert not accepted

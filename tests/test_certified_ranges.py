@@ -113,7 +113,7 @@ def test_a_cell_close_to_an_exact_fit_is_certified():
     derivation = write_derivation(cell)
     others = {"closed_form.py": print_closed_form(derivation), "moments.py": print_moments(derivation)}
     entries = certified(derivation, print_network(derivation), others)["code"]
-    assert [entry["code"] for entry in entries] == ["network.py", "closed_form.py", "moments.py"]
+    assert [entry["code"] for entry in entries] == ["network.py", "closed_form.py", "moments.py", "lambdify"]
 
 
 NOT_EVERYWHERE = {

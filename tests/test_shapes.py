@@ -261,7 +261,7 @@ MISTAKES = {
     "a dimension is the name of the targets": (called("t"), "dimension t", "is taken"),
     "a dimension is a name of the code": (called("T"), "dimension T", "is taken"),
     "a dimension is a quantity": (called("h"), "dimension h", "is taken"),
-    "a dimension is no identifier": (called("D-1"), "dimension D-1", "no identifier"),
+    "a dimension is no identifier": (called("D-1"), "dimension D-1", "no Python identifier"),
 }
 
 

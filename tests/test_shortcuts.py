@@ -118,7 +118,11 @@ def test_other_affine_cells_have_them_and_they_are_proved(cell):
     derivation = write_derivation(cell)
     network, others = sources_of(derivation)
     assert set(others) == {"closed_form.py"} | (set() if cell.name in ("biased", "summed") else {"moments.py"})
-    assert [each["code"] for each in certified(derivation, network, others)["code"]] == ["network.py", *others]
+    assert [each["code"] for each in certified(derivation, network, others)["code"]] == [
+        "network.py",
+        *others,
+        "lambdify",
+    ]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -28,6 +28,7 @@ from derive.documents.markdown import Markdown
 from derive.language.checks.equations import IN_A_STEP
 from derive.language.functions import FUNCTIONS
 from derive.language.operations import logistic_cross_entropy
+from derive.language.order import BY_ROLE
 from derive.mathematics.derivation import Derivation, Table
 from derive.mathematics.laws import LAWS, table_of_laws
 from derive.mathematics.pipeline import write_derivation
@@ -50,7 +51,7 @@ def derivation_of(name: str) -> Derivation:
 
 def shown(table: Table, form: Format | None = None) -> list[list[str]]:
     """A table as Markdown, without what marks a formula."""
-    form = form or Markdown()
+    form = form or Markdown(BY_ROLE)
     return [[form.value(value).replace("$`", "").replace("`$", "") for value in row] for row in table.rows]
 
 
