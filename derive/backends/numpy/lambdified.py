@@ -80,7 +80,7 @@ class Formula:
                 return (OPERATIONS.get(function) or function_named(function))(*operands)
             case Literal(value):
                 return Rational(value.numerator, value.denominator)
-        return names.setdefault(expression, Dummy())
+        return names.setdefault(expression, Dummy(real=True))
 
 
 def function_named(name: str) -> Callable[..., Expr]:
