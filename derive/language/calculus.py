@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
-from sympy import Add, Dummy, Expr, Integer, Mul, Pow, Rational, S, Sum, cancel, expand, together
+import mpmath
+from sympy import Add, Dummy, Expr, Float, Integer, Mul, Pow, Rational, S, Sum, cancel, expand, together
 
+from derive.language.arithmetic import OWN_FUNCTIONS
 from derive.language.operations import Partial, Total
 from derive.language.quantities import N, T, bare_of, indexed_of, k
 
@@ -53,8 +56,34 @@ def vanishes(expression: Expr) -> bool:
     plain = _with_names(_written_out(expression.subs(PLACES)))
     names = sorted(plain.atoms(Dummy), key=lambda name: name.dummy_index)
     draw = random.Random(0)
-    points = ({name: Rational(draw.randint(1, 96), 97) for name in names} for _ in range(POINTS))
-    return all(abs(plain.xreplace(point).evalf(2 * DIGITS)) < Rational(1, 10**DIGITS) for point in points)
+    points = ({name: Float(Rational(draw.randint(1, 96), 97), 2 * DIGITS) for name in names} for _ in range(POINTS))
+    return all(abs(_number(plain, point).evalf(2 * DIGITS)) < Rational(1, 10**DIGITS) for point in points)
+
+
+def _number(expression: Expr, known: dict[Expr, Expr]) -> Expr:
+    """The value of an expression, each of its parts evaluated once.
+
+    SymPy's own `evalf` evaluates a part wherever it appears, and all of them again with more digits where they cancel.
+
+    Args:
+        expression: The expression.
+        known: The values of its names; those of its parts are added.
+    """
+    if expression not in known:
+        if expression.args:
+            known[expression] = _applied(expression, [_number(part, known) for part in expression.args])
+        else:  # a whole exponent stays one
+            known[expression] = expression if isinstance(expression, Rational) else expression.evalf(2 * DIGITS)
+    return known[expression]
+
+
+def _applied(expression: Expr, values: Sequence[Expr]) -> Expr:
+    """An operation on numbers; SymPy does not know the values of our own functions."""
+    own = OWN_FUNCTIONS.get(type(expression).__name__)
+    if own is None:
+        return expression.func(*values)
+    with mpmath.workdps(2 * DIGITS):
+        return Float(own(*(mpmath.mpmathify(value.evalf(2 * DIGITS)) for value in values)), 2 * DIGITS)
 
 
 def is_small(expression: Expr) -> bool:
