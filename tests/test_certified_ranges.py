@@ -15,7 +15,9 @@ from derive.cells import binary_adder, logistic, lstm
 from derive.certify.definedness import check_definedness
 from derive.certify.equations import points_for
 from derive.certify.paths import check_repeats
-from derive.language.calculus import expanded_size
+from derive.language.calculus import expanded_size, vanishes
+from derive.language.operations import logistic as sigma
+from derive.language.operations import softplus
 from derive.language.quantities import LOSS
 from derive.mathematics.derivation import Derivation, Equation
 from derive.mathematics.pipeline import write_derivation
@@ -138,3 +140,10 @@ def test_a_cell_that_is_not_defined_everywhere_is_certified(right):
 def test_what_is_too_large_to_simplify_is_known_beforehand():
     assert expanded_size((W + U) ** 3 * (x[1] + x[2])) == 16
     assert expanded_size(tanh((W + U) * (x[1] + x[2]))) == 4
+
+
+def test_numbers_tell_whether_an_expression_is_zero_where_our_own_functions_are_in_it():
+    w = Parameter("w")
+    for difference in (sigma(w) - (1 + tanh(w / 2)) / 2, softplus(w) - log(1 + exp(w)), (-w) ** 2 - w**2):
+        assert vanishes(difference)
+        assert not vanishes(difference + Rational(1, 10**25))

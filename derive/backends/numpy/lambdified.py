@@ -57,7 +57,9 @@ class Compiled(Interpreter):
 
 
 class Formula:
-    """An entrywise formula as a function of what stands in it that is not entrywise.
+    """An entrywise formula as a function of the functions in it, and of what is not entrywise.
+
+    A function within a formula is a formula of its own: SymPy takes long to look at functions of functions.
 
     Attributes:
         operands: What the function takes the values of.
@@ -69,15 +71,15 @@ class Formula:
 
     def __init__(self, call: Call) -> None:
         names: dict[Expression, Dummy] = {}
-        formula = self._formula(call, names)
+        operation = OPERATIONS.get(call.function) or function_named(call.function)
+        formula = operation(*(self._formula(each, names) for each in call.args))
         self.operands = tuple(names)
         self.function: Callable[..., Any] = compiled([*names.values()], formula, [ENTRYWISE, "numpy"])
 
     def _formula(self, expression: Expression, names: dict[Expression, Dummy]) -> Expr:
         match expression:
-            case Call(function, args):
-                operands = [self._formula(each, names) for each in args]
-                return (OPERATIONS.get(function) or function_named(function))(*operands)
+            case Call(function, args) if function in OPERATIONS:
+                return OPERATIONS[function](*(self._formula(each, names) for each in args))
             case Literal(value):
                 return Rational(value.numerator, value.denominator)
         return names.setdefault(expression, Dummy(real=True))
