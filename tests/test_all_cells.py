@@ -84,7 +84,7 @@ def test_the_generated_module_loads_only_numpy(source, tmp_path):
 
 
 def test_only_the_display_grows_with_the_steps_that_are_written_out(cell, derivation):
-    assert list(inspect.signature(write_derivation).parameters) == ["cell", "steps"]
+    assert list(inspect.signature(write_derivation).parameters) == ["cell", "steps", "report"]
     longer = write_derivation(cell, steps=6)
     assert len(longer.equations) > len(derivation.equations)
     assert re.sub(r"# \(\d+\)", "", print_network(longer)) == re.sub(r"# \(\d+\)", "", print_network(derivation))

@@ -11,6 +11,7 @@ from derive.program.build import Scope
 from derive.program.interpret import Pass
 from derive.program.names import Namer
 from derive.program.nodes import Buffer, Function, Loop, Module, Ref, View
+from derive.program.passes.fuse import fused
 from derive.program.passes.layout import laid_out
 from derive.program.passes.linearise import Packs, linearised
 from derive.program.passes.merge import merged
@@ -72,7 +73,7 @@ def passes_of(derivation: Derivation, name: Callable[[str], str]) -> Iterator[tu
         return _with_packs(merged(module, views, packs), packs)
 
     yield from ((Level.VALUE, each) for each in (with_split_sums, tanh, in_windows))
-    yield from ((Level.STORAGE, each) for each in (layout, collect, linearise, merge))
+    yield from ((Level.STORAGE, each) for each in (layout, collect, fused, linearise, merge))
 
 
 def _verified(module: Module, level: Level) -> Module:

@@ -153,8 +153,8 @@ class _Check:
     def _(self, gemm: Gemm) -> None:
         self._storage(gemm)
         self._store(gemm.target, gemm.value)
-        for ref in _refs(gemm.value):
-            if _overlap(gemm.target, ref):
+        for ref in refs_of(gemm.value):
+            if overlap(gemm.target, ref):
                 raise ProgramError(f"a product is written to {_text(gemm.target)}, over its own factor {_text(ref)}")
 
     @statement.register
@@ -164,16 +164,16 @@ class _Check:
             raise ProgramError("one pass over memory writes targets of one shape")
         for store in several.stores:
             self._store(store.target, store.value)
-            if not _is_entrywise(store.value):
+            if not is_entrywise(store.value):
                 raise ProgramError(f"one pass over memory: {_text(store.target)} is not computed entry by entry")
             for other in several.stores:
-                for ref in _refs(store.value):
-                    if ref != other.target and _overlap(other.target, ref):
+                for ref in refs_of(store.value):
+                    if ref != other.target and overlap(other.target, ref):
                         raise ProgramError(
                             f"one pass over memory writes {_text(other.target)} and reads {_text(ref)}, which overlap"
                         )
         for one, two in combinations(dict.fromkeys(store.target for store in several.stores), 2):
-            if _overlap(one, two):
+            if overlap(one, two):
                 raise ProgramError(f"one pass over memory writes {_text(one)} and {_text(two)}, which overlap")
 
     def _store(self, target: Ref | Part, value: Expression) -> None:
@@ -190,7 +190,7 @@ class _Check:
     def _expression(self, expression: Expression) -> None:
         type_of(expression)
         if self._level is Level.VALUE:
-            for ref in _refs(expression):
+            for ref in refs_of(expression):
                 if not isinstance(ref.symbol, Symbol):
                     raise ProgramError(f"{ref.symbol.name} lies in a buffer, at the level of values")
 
@@ -213,7 +213,7 @@ def _no_step_waits(loop: Loop) -> None:
         for each in (_place_of(store.target),)
     }
     steps = {symbol for symbol in written if steps_of(symbol) is not None}
-    for ref in (ref for statement in loop.body for ref in _refs(statement)):
+    for ref in (ref for statement in loop.body for ref in refs_of(statement)):
         target = written.get(_base(ref.symbol))
         if target is not None and _base(ref.symbol) in steps and ref.step != target.step:
             raise ProgramError(f"a loop in bulk writes {_text(target)} and reads {_text(ref)}")
@@ -239,16 +239,18 @@ def _base(place: Place) -> Symbol | Buffer:
     return place.of if isinstance(place, View) else place
 
 
-def _refs(node: Node) -> Iterator[Ref]:
+def refs_of(node: Node) -> Iterator[Ref]:
+    """The uses of places in a node."""
     return (each for each in every(node) if isinstance(each, Ref))
 
 
-def _is_entrywise(expression: Expression) -> bool:
+def is_entrywise(expression: Expression) -> bool:
+    """Whether each entry of an expression depends on the same entry of what is in it."""
     entrywise = Call | Select | Compare | Literal | Constant | Dim | Ref
     return all(isinstance(each, entrywise) for each in every(expression))
 
 
-def _overlap(target: Ref | Part, other: Ref | Part) -> bool:
+def overlap(target: Ref | Part, other: Ref | Part) -> bool:
     """Whether two places may share an entry, as far as sizes tell."""
     one, two = _place_of(target), _place_of(other)
     if _base(one.symbol) != _base(two.symbol):

@@ -7,7 +7,10 @@ equation there, and the comment is the equation as network.py would write it.
 Time comes first and the sequences last, so that a step is one block of memory, and quantities with the same left factor
 are stacked: they are blocks of rows of one array. The steps are cut into windows. What no step must wait for is
 computed for a whole window at once, and every result is written into an array that is there already: `h[k]` is one
-step, and `h` all steps of the window.
+step, and `h` all steps of the window. `arrays` lists the arrays, and `windows.Arrays` explains its groups. Where
+factors are put beside one another for the gradients, a last row of ones makes the sums of the adjoints part of the
+product.
+For σ(z) the weights are packed with the ½ of equation (105): the arrays hold z / 2 where a comment says z.
 """
 
 from __future__ import annotations

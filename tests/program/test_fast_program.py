@@ -30,6 +30,7 @@ from derive.program.nodes import (
     Let,
     Life,
     Literal,
+    Map,
     Module,
     Part,
     Ref,
@@ -39,6 +40,7 @@ from derive.program.nodes import (
     Type,
     View,
 )
+from derive.program.passes.fuse import fused
 from derive.program.passes.windows import FIRST, LAST, N_STEPS
 from derive.program.sizes import Size
 from derive.program.staged import build_staged
@@ -182,3 +184,15 @@ def test_a_slip_in_the_fast_program_is_found() -> None:
     passes = [*before, (level, lambda module: slip(last(module)))]
     assert first_wrong_pass(whole.module, passes[:-1], inputs) is None
     assert "was" in first_wrong_pass(whole.module, passes, inputs)
+
+
+def test_the_entrywise_work_of_a_step_is_one_pass_over_memory():
+    whole = Whole(write_derivation(lstm.cell))
+    module = whole.module
+    for _, each in whole.passes():
+        module = each(module)
+        if each.__wrapped__ is fused:
+            break
+    (recurrence,) = (function for function in module.functions if function.name == "run")
+    (gates,) = (each for each in every(recurrence) if isinstance(each, Map))
+    assert len(gates.stores) == 7  # four gates, the memory, its tanh, and the state

@@ -72,6 +72,7 @@ class _Frame:
         }
         return {
             "cell": cell,
+            "identity": self._identity.number if self._identity is not None else None,
             "parameters": names.own("parameters"),
             "dtype": names.own("dtype"),
             "weights": names.own("weights"),

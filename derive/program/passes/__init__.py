@@ -6,7 +6,8 @@ tanh.with_tanh             value     writes σ as ½ + ½ tanh, by an equation o
 windows.in_windows         value     turns a loop over all steps into one over a window; a single step into a condition
 layout.laid_out            storage   gives every value a place, by its lifetime; stacks values for common products
 sums.with_collected_sums   storage   makes one product for all gradients with common factors
-linearise.linearised       storage   splits expressions into single operations, each into a place; packs the weights
+fuse.fused                 storage   puts entrywise statements of one shape into one pass over memory
+linearise.linearised       storage   splits expressions, those of maps too, into single operations; packs the weights
 merge.merged               storage   joins like operations on neighbouring rows
 
 `views` names parts of buffers for them. `passes_of` in `program.fast` gives their order; the program is verified after

@@ -26,6 +26,7 @@ from derive.program.nodes import (
     Life,
     Literal,
     Loop,
+    Map,
     Module,
     Pack,
     Reduce,
@@ -139,6 +140,9 @@ class Linear:
             case Add(Ref() as target, value, of):
                 self._of = of
                 self._add(target, value)
+            case Map(stores):
+                for store in stores:
+                    self._statement(store)
             case _:
                 self._out.append(statement)
 
