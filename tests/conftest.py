@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib
 import os
 import shutil
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("DERIVE_HYPOTHESIS", "default"))
+# What SymPy caches lives as long as the process; to look at all of it again and again takes a tenth of the time.
+gc.set_threshold(200_000, 50, 100)
 
 SLOW = (
     "test_outputs.py",

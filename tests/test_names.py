@@ -78,6 +78,13 @@ CELLS = {
     "rows": (row_cell, ROW_NAMES),
     "numbers": (number_cell, NUMBER_NAMES),
 }
+IN_ALL = ("network.py", "network_fast.py", "network_array_api.py")
+MODULES = {
+    "matrices": IN_ALL,
+    "rows": IN_ALL,
+    "numbers": ("network.py", "closed_form.py", "moments.py", "jacobian.py"),
+}
+"""Which modules a cell is tried with."""
 DATA = {
     "matrices": ([(3, 3), (2, 3), (3, 2), (3,)], (4, 5, 2), (4, 2)),
     "rows": ([(3,)], (4, 5, 3), (4, 3)),
@@ -100,8 +107,7 @@ def gradients(kind: str, names: Sequence[str]) -> dict[str, list[Any]]:
     """The loss and its gradient by every module of a cell with these names, at the same numbers each time."""
     cell = CELLS[kind][0](names)
     derivation = write_derivation(cell)
-    printed = {name: print_module(derivation) for name, print_module in PRINTERS.items() if name != "descent.py"}
-    modules = load_package({name: text for name, text in printed.items() if text is not None}, cell.name)
+    modules = load_package({name: PRINTERS[name](derivation) for name in MODULES[kind]}, cell.name)
     draw, (shapes, *data) = np.random.default_rng(0), DATA[kind]
     weights = modules["network.py"].Parameters(*(draw.normal(size=shape) / 2 for shape in shapes))
     X, t = (draw.normal(size=shape) for shape in data)
