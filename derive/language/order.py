@@ -111,7 +111,6 @@ class Order:
 
 BY_ROLE = Order()
 """The order where no author's is known."""
-ordered_terms, ordered_factors = BY_ROLE.terms, BY_ROLE.factors
 
 
 def place(expression: Expr) -> int:

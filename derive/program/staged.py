@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from sympy import S, Sum
 
-from derive.language.order import ordered_terms
 from derive.language.quantities import At, T, indexed_of, k
 from derive.mathematics.derivation import Derivation, Equation
 from derive.program.build import STEPS, Builder, Scope
@@ -154,7 +153,7 @@ def _split_sums(gradients: Iterable[Equation], build: Builder) -> tuple[list[Sta
     summed: list[Statement] = []
     for equation in gradients:
         target, of = build.scope.place(equation.lhs), (equation.number,)
-        for term in ordered_terms(equation.rhs):
+        for term in build.order.terms(equation.rhs):
             inside = term.function if isinstance(term, Sum) else term
             value = build.expression(inside)
             if not indexed_of(inside):
